@@ -1,0 +1,147 @@
+/**
+ * The layer contract: the whole of it.
+ *
+ * A layer is a frozen record of configuration with three functions. It holds no parameters and no state; it makes both,
+ * explicitly, from a key, and `apply` is a pure function of input, parameters and state that returns the result and the
+ * new state. (The contract of LuxCore.jl.)
+ */
+import * as tf from '@tensorflow/tfjs';
+import { split, type Key } from './random.js';
+import { inScope } from './scope.js';
+import { isRecord, isTensor, leaves, mapLeaves, type StateTree, type Tree } from './tree.js';
+
+/**
+ * @typeParam X - what the layer takes: a tensor, or a tuple or record of tensors
+ * @typeParam Y - what it returns
+ * @typeParam P - its parameter tree
+ * @typeParam S - its state tree
+ */
+export interface Layer<X, Y, P extends Tree, S extends StateTree> {
+  /** Fresh parameters, the same for the same key. */
+  initialParameters(key: Key): P;
+  /** Fresh states, the same for the same key. */
+  initialStates(key: Key): S;
+  /** The forward pass. Pure: same inputs, same outputs; the inputs are left as they are. */
+  apply(x: X, ps: P, st: S): [Y, S];
+  /** How the layer prints; without it, it prints as `Layer()`. */
+  readonly display?: LayerDisplay;
+}
+
+export interface LayerDisplay {
+  /** The name in Lux's spelling: `Dense`. */
+  readonly name: string;
+  /** What stands between the parentheses: `2 => 3, tanh`. */
+  readonly summary?: string;
+  /** Child layers in order, by the field of the parameter tree they own. */
+  readonly children?: Readonly<Record<string, AnyLayer>>;
+}
+
+/** Any layer at all, for code that only passes layers on. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- X, Y, P and S are existential here
+export type AnyLayer = Layer<any, any, any, any>;
+
+export type InputOf<L> = L extends Layer<infer X, infer _Y, infer _P, infer _S> ? X : never;
+export type OutputOf<L> = L extends Layer<infer _X, infer Y, infer _P, infer _S> ? Y : never;
+export type ParametersOf<L> = L extends Layer<infer _X, infer _Y, infer P, infer _S> ? P : never;
+export type StatesOf<L> = L extends Layer<infer _X, infer _Y, infer _P, infer S> ? S : never;
+
+/** A layer without parameters or without states has the empty record. */
+export type Empty = {};
+
+/** Parameters and states of a layer: the same for the same key. */
+export function setup<X, Y, P extends Tree, S extends StateTree>(key: Key, layer: Layer<X, Y, P, S>): [P, S] {
+  const [forParameters, forStates] = split(key, 2);
+  const result: [P, S] = [layer.initialParameters(forParameters), layer.initialStates(forStates)];
+  tf.dispose([forParameters, forStates]);
+  return result;
+}
+
+/** `layer.apply(x, ps, st)`. */
+export function apply<X, Y, P extends Tree, S extends StateTree>(layer: Layer<X, Y, P, S>, x: X, ps: P, st: S): [Y, S] {
+  return layer.apply(x, ps, st);
+}
+
+/** Apply a child under its name, so that errors and traced operations know where they are. */
+export function applyChild<X, Y, P extends Tree, S extends StateTree>(
+  name: string,
+  layer: Layer<X, Y, P, S>,
+  x: X,
+  ps: P,
+  st: S,
+): [Y, S] {
+  return inScope(name, () => layer.apply(x, ps, st));
+}
+
+/** Parameters alone, from a key of their own: what `setup` makes first. */
+export function initialParameters<P extends Tree>(key: Key, layer: { initialParameters(key: Key): P }): P {
+  return layer.initialParameters(key);
+}
+
+/** States alone. */
+export function initialStates<S extends StateTree>(key: Key, layer: { initialStates(key: Key): S }): S {
+  return layer.initialStates(key);
+}
+
+function isLayer(x: unknown): x is AnyLayer {
+  return typeof (x as Partial<AnyLayer> | null)?.initialParameters === 'function';
+}
+
+const elements = (tree: unknown): number => leaves(tree).reduce((n, leaf) => n + leaf.size, 0);
+
+/** How many numbers the parameters of a layer, or of a parameter tree, hold. */
+export function parameterLength(layerOrParameters: AnyLayer | Tree): number {
+  if (!isLayer(layerOrParameters)) return elements(layerOrParameters);
+  return tf.tidy(() => elements(layerOrParameters.initialParameters(tf.tensor1d([0, 0], 'int32'))));
+}
+
+/** How many values the states of a layer, or of a state tree, hold; a plain value counts one. */
+export function stateLength(layerOrStates: AnyLayer | StateTree): number {
+  const count = (tree: unknown): number => {
+    let n = 0;
+    mapLeaves(tree, (leaf) => {
+      n += isTensor(leaf) ? leaf.size : 1;
+      return leaf;
+    });
+    return n;
+  };
+  if (!isLayer(layerOrStates)) return count(layerOrStates);
+  return tf.tidy(() => count((layerOrStates as AnyLayer).initialStates(tf.tensor1d([0, 0], 'int32'))));
+}
+
+/**
+ * The state tree with every field called `name`, at any depth, replaced by `value`.
+ *
+ * @throws TypeError when no field has that name.
+ */
+export function updateState<S>(st: S, name: string, value: StateTree): S {
+  let found = false;
+  const visit = (x: unknown): unknown => {
+    if (Array.isArray(x)) return x.map(visit);
+    if (!isRecord(x)) return x;
+    return Object.fromEntries(
+      Object.entries(x).map(([field, child]) => {
+        if (field !== name) return [field, visit(child)];
+        found = true;
+        return [field, value];
+      }),
+    );
+  };
+  const updated = visit(st) as S;
+  if (!found) throw new TypeError(`updateState: no field "${name}" in the state`);
+  return updated;
+}
+
+function setTraining<S>(st: S, training: boolean): S {
+  const visit = (x: unknown): unknown => {
+    if (Array.isArray(x)) return x.map(visit);
+    if (!isRecord(x)) return x;
+    return Object.fromEntries(Object.entries(x).map(([f, c]) => [f, f === 'training' ? training : visit(c)]));
+  };
+  return visit(st) as S;
+}
+
+/** The states with every `training` field false: dropout passes through, batch norm uses its running statistics. */
+export const testMode = <S>(st: S): S => setTraining(st, false);
+
+/** The states with every `training` field true. */
+export const trainMode = <S>(st: S): S => setTraining(st, true);

@@ -1,0 +1,87 @@
+/**
+ * `compile`: a function of trees of tensors, traced once for each signature of its arguments.
+ */
+import { flattenArguments, specsOf, type Flattened } from './arguments.js';
+import { Program } from './program.js';
+import { currentTrace, traceGraph } from './trace.js';
+
+export interface CompileOptions {
+  /** How many signatures are remembered; the one unused longest goes first. Default 64. */
+  readonly maxSignatures?: number;
+}
+
+export interface CompileStats {
+  /** How often the function was traced. */
+  readonly traces: number;
+  /** How often a remembered program served. */
+  readonly hits: number;
+}
+
+export type Compiled<F> = F & {
+  readonly stats: CompileStats;
+  /** The program for these arguments, traced if need be: what {@link explain} prints. */
+  readonly programFor: (...args: unknown[]) => Program;
+};
+
+export interface Traced {
+  readonly program: Program;
+  readonly rebuild: Flattened['rebuild'];
+}
+
+/** Trace `f` for arguments like these. */
+export function traceFunction(f: (...args: never[]) => unknown, args: Flattened): Traced {
+  let rebuild: Flattened['rebuild'] | undefined;
+  const graph = traceGraph(specsOf(args.tensors), (inputs) => {
+    const result = flattenArguments(f(...(args.rebuild(inputs) as never[])));
+    rebuild = result.rebuild;
+    return result.tensors;
+  });
+  return { program: new Program(graph), rebuild: rebuild as Flattened['rebuild'] };
+}
+
+/**
+ * The same function, traced to a graph at its first call for each signature and run as that graph from then on.
+ *
+ * The signature holds the structure of the arguments, the shapes and dtypes of their tensors, and every other value in
+ * them by value (functions and objects by identity). Tensors and variables that the function closes over are read afresh
+ * at each call; anything else it reads that changes between calls (a counter, a date, tfjs's own random ops) is frozen as
+ * it was when traced. Within another traced function it simply runs, and becomes part of that one.
+ *
+ * @param f A pure function of trees of tensors that returns a tree of tensors.
+ */
+export function compile<A extends unknown[], R>(f: (...args: A) => R, options: CompileOptions = {}): Compiled<(...args: A) => R> {
+  const { maxSignatures = 64 } = options;
+  const remembered = new Map<string, Traced>();
+  const stats = { traces: 0, hits: 0 };
+  const lookUp = (args: Flattened): Traced => {
+    let traced = remembered.get(args.signature);
+    if (traced === undefined) {
+      stats.traces++;
+      traced = traceFunction(f as (...args: never[]) => unknown, args);
+    } else {
+      stats.hits++;
+      remembered.delete(args.signature);
+    }
+    remembered.set(args.signature, traced); // now the youngest
+    if (remembered.size > maxSignatures) remembered.delete(remembered.keys().next().value as string);
+    return traced;
+  };
+  const compiled = (...args: A): R => {
+    if (currentTrace() !== undefined) return f(...args);
+    const given = flattenArguments(args);
+    const { program, rebuild } = lookUp(given);
+    return rebuild(program.run(given.tensors)) as R;
+  };
+  return Object.assign(compiled, {
+    stats: stats as CompileStats,
+    programFor: (...args: unknown[]) => lookUp(flattenArguments(args)).program,
+  });
+}
+
+/** Trace and run once: how a transformation works outside `compile`. Within a trace the function just runs. */
+export function runOnce<R>(f: (...args: never[]) => R, args: readonly unknown[]): R {
+  if (currentTrace() !== undefined) return f(...(args as never[]));
+  const given = flattenArguments(args);
+  const { program, rebuild } = traceFunction(f, given);
+  return rebuild(program.run(given.tensors)) as R;
+}

@@ -1,0 +1,5 @@
+export { compile, type Compiled, type CompileOptions, type CompileStats } from './compile.js';
+export { DifferentiationError } from './differentiate.js';
+export { ExecutionError } from './interpret.js';
+export { TraceError } from './trace.js';
+export { grad, GradientError, hvp, jacobian, jvp, stopGradient, valueAndGrad, vjp, type GradOptions } from './transform.js';

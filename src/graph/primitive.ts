@@ -1,0 +1,45 @@
+/**
+ * Operations of our own: a node with its own way to run and its own derivative. Solvers are built on this.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { Spec } from './graph.js';
+
+/**
+ * Lives for one run of a program. A primitive leaves here what its derivative will want (a solve its steps), keyed by the
+ * `dataId` of an output that it hands to that derivative, and says how to free it.
+ */
+export interface RunContext {
+  readonly backend: tf.KernelBackend;
+  readonly backendName: string;
+  readonly records: Map<object, unknown>;
+  /** Called once when the run ends, whether it succeeded or not. */
+  onEnd(free: () => void): void;
+}
+
+export interface Primitive {
+  /** As it appears in messages and in the printed program. */
+  readonly name: string;
+  readonly outputs: readonly Spec[];
+  /**
+   * Compute the outputs. The inputs stay the caller's; an output must be a buffer of its own (see `share` in
+   * interpret.ts for passing an input through).
+   */
+  run(inputs: readonly tf.TensorInfo[], context: RunContext): tf.TensorInfo[];
+  /**
+   * Cotangents of the inputs, as traced operations on traced tensors. `needed[i]` is false where nobody asks for that
+   * input's cotangent. Absent when the primitive has no derivative.
+   */
+  vjp?(call: VjpCall): (tf.Tensor | null)[];
+}
+
+export interface VjpCall {
+  readonly inputs: readonly tf.Tensor[];
+  readonly outputs: readonly tf.Tensor[];
+  /** Null where the output does not influence the result. */
+  readonly dys: readonly (tf.Tensor | null)[];
+  readonly needed: readonly boolean[];
+}
+
+export interface PrimitiveAttrs {
+  readonly primitive: Primitive;
+}

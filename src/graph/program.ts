@@ -1,0 +1,231 @@
+/**
+ * A traced and simplified function, ready to run on whichever backend is active.
+ *
+ * Run on tensors it behaves like any tfjs op: its results belong to the current `tf.tidy`, and under tfjs's own tape
+ * (`tf.grad`, `tf.variableGrads`, a tfjs optimizer) it enters that tape as one operation whose derivative is the
+ * differentiated graph.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { backpropagate } from './differentiate.js';
+import { activeBackend, engineInternals, tapeIsOn, withoutTape } from './engine.js';
+import type { Buffer, Executable, Executor } from './executor.js';
+import {
+  CAPTURED,
+  CONSTANT,
+  formatShape,
+  INPUT,
+  PRIMITIVE,
+  sameShape,
+  sizeOf,
+  type CapturedAttrs,
+  type ConstantAttrs,
+  type Graph,
+  type Spec,
+  type Value,
+} from './graph.js';
+import { interpreter } from './interpret.js';
+import type { PrimitiveAttrs, RunContext } from './primitive.js';
+import { simplify } from './simplify.js';
+import { currentTrace, Trace, traceGraph } from './trace.js';
+
+const EXECUTORS = Symbol.for('nullcline.executors');
+
+function executors(): Map<string, Executor> {
+  const engine = tf.engine() as unknown as Record<symbol, Map<string, Executor> | undefined>;
+  return (engine[EXECUTORS] ??= new Map());
+}
+
+/** Use `executor` for programs that run while the tfjs backend of that name is active. The interpreter serves all others. */
+export function registerExecutor(backendName: string, executor: Executor): void {
+  executors().set(backendName, executor);
+}
+
+export class Program {
+  readonly graph: Graph;
+  /** Tensors the function closed over, read afresh at each run. */
+  readonly captured: readonly tf.Tensor[];
+  private readonly executables = new Map<string, Executable>();
+  private adjoint: Program | undefined;
+
+  constructor(graph: Graph) {
+    this.graph = simplify(graph);
+    this.captured = this.graph.nodes
+      .filter((node) => node.kernel === CAPTURED)
+      .map((node) => (node.attrs as unknown as CapturedAttrs).tensor);
+  }
+
+  private executable(): Executable {
+    const { name, backend } = activeBackend();
+    let executable = this.executables.get(name);
+    if (executable === undefined) {
+      executable = (executors().get(name) ?? interpreter).prepare(this.graph, backend, name);
+      this.executables.set(name, executable);
+    }
+    return executable;
+  }
+
+  /** Run on buffers: no Tensor is made, nothing is tracked. The caller frees the outputs. */
+  runBuffers(inputs: readonly Buffer[], captured: readonly Buffer[] = this.capturedBuffers(), context?: RunContext): Buffer[] {
+    if (context !== undefined) return this.executable().run(inputs, captured, context);
+    return inContext((own) => this.executable().run(inputs, captured, own));
+  }
+
+  /** The captured tensors as buffers of the active backend. */
+  capturedBuffers(): Buffer[] {
+    return this.captured.map((t) => bufferOf(t, 'a captured tensor'));
+  }
+
+  /** Run on tensors. */
+  run(inputs: readonly tf.Tensor[]): tf.Tensor[] {
+    this.checkInputs(inputs);
+    if (tapeIsOn()) return this.runTaped(inputs);
+    return withoutTape(() => this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf));
+  }
+
+  private checkInputs(inputs: readonly tf.Tensor[]): void {
+    this.graph.inputs.forEach((expected, i) => {
+      const given = inputs[i] as tf.Tensor | undefined;
+      if (given === undefined || !sameShape(given.shape, expected.shape) || given.dtype !== expected.dtype) {
+        const got = given === undefined ? 'nothing' : `${given.dtype} ${formatShape(given.shape)}`;
+        throw new TypeError(`input ${i}: expected ${expected.dtype} ${formatShape(expected.shape)}, got ${got}`);
+      }
+    });
+  }
+
+  /**
+   * One operation on tfjs's tape. Its floating outputs are handed over as one vector, because `tf.customGrad` knows one
+   * output; what the function captured becomes explicit operands, because it differentiates nothing else.
+   */
+  private runTaped(inputs: readonly tf.Tensor[]): tf.Tensor[] {
+    const operands = [...inputs, ...this.captured];
+    const floating = operands.filter((t) => t.dtype === 'float32');
+    const outputs = this.graph.outputs;
+    const rest: tf.Tensor[] = [];
+    if (floating.length === 0 || !outputs.some((v) => v.dtype === 'float32')) {
+      return withoutTape(() => this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf));
+    }
+    const evaluate = tf.customGrad((...args) => {
+      const save = args.pop() as unknown as (tensors: tf.Tensor[]) => void;
+      save(args as tf.Tensor[]);
+      const results = this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf);
+      results.forEach((t) => t.dtype !== 'float32' && rest.push(tf.keep(t)));
+      const pieces = results.filter((t) => t.dtype === 'float32').map((t) => tf.reshape(t, [-1]));
+      const value = pieces.length === 1 ? tf.clone(pieces[0]) : tf.concat(pieces);
+      const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] => {
+        let next = 0;
+        const given = operands.map((t) => (t.dtype === 'float32' ? saved[next++] : t));
+        return this.adjointProgram().run([...given, dy]);
+      };
+      return { value, gradFunc };
+    });
+    const vector = evaluate(...floating);
+    let offset = 0;
+    return outputs.map((v) => {
+      if (v.dtype !== 'float32') {
+        const t = rest.shift() as tf.Tensor;
+        t.kept = false;
+        return engineInternals().track(t);
+      }
+      const size = sizeOf(v.shape);
+      const piece = tf.slice(vector, [offset], [size]);
+      offset += size;
+      return tf.reshape(piece, v.shape);
+    });
+  }
+
+  /** (inputs, captured, cotangent of the outputs as one vector) -> cotangents of the floating inputs and captured. */
+  private adjointProgram(): Program {
+    if (this.adjoint !== undefined) return this.adjoint;
+    const capturedValues = this.graph.nodes.filter((n) => n.kernel === CAPTURED).map((n) => n.outputs[0]);
+    const operands: Spec[] = [...this.graph.inputs, ...capturedValues];
+    const floating = this.graph.outputs.filter((v) => v.dtype === 'float32');
+    const length = floating.reduce((n, v) => n + sizeOf(v.shape), 0);
+    const graph = traceGraph([...operands, { shape: [length], dtype: 'float32' }], (given) => {
+      const trace = currentTrace() as Trace;
+      const since = trace.nodes.length;
+      const xs = given.slice(0, operands.length);
+      const dy = given[operands.length];
+      const ys = replay(trace, this.graph, xs.slice(0, this.graph.inputs.length), xs.slice(this.graph.inputs.length));
+      let offset = 0;
+      const targets: { value: Value; dy: tf.Tensor }[] = [];
+      for (const y of ys) {
+        if (y.dtype !== 'float32') continue;
+        targets.push({ value: trace.valueOf(y), dy: tf.reshape(tf.slice(dy, [offset], [y.size]), y.shape) });
+        offset += y.size;
+      }
+      const wanted = xs.filter((x) => x.dtype === 'float32');
+      const grads = backpropagate(trace, targets, wanted.map((x) => trace.valueOf(x)), since); // prettier-ignore
+      return grads.map((g, i) => g ?? tf.zeros(wanted[i].shape));
+    });
+    return (this.adjoint = new Program(graph));
+  }
+}
+
+/** Record a graph again inside `trace`, on other tensors. Without `captured`, its captured tensors stay captured. */
+export function replay(
+  trace: Trace,
+  graph: Graph,
+  inputs: readonly tf.Tensor[],
+  captured?: readonly tf.Tensor[],
+): tf.Tensor[] {
+  const tensors = new Map<Value, tf.Tensor>();
+  graph.inputs.forEach((v, i) => tensors.set(v, inputs[i]));
+  let nextCaptured = 0;
+  for (const node of graph.nodes) {
+    const [out] = node.outputs;
+    if (node.kernel === INPUT) continue;
+    if (node.kernel === CAPTURED) {
+      tensors.set(out, captured?.[nextCaptured++] ?? (node.attrs as unknown as CapturedAttrs).tensor);
+    } else if (node.kernel === CONSTANT) {
+      const { values } = node.attrs as unknown as ConstantAttrs;
+      tensors.set(out, trace.tensorOf(trace.constant(values, out.shape, out.dtype)));
+    } else {
+      const operands = node.inputs.map((v) => tensors.get(v) as tf.Tensor);
+      if (node.kernel === PRIMITIVE) {
+        const { primitive } = node.attrs as unknown as PrimitiveAttrs;
+        trace.primitive(primitive, operands).forEach((t, i) => tensors.set(node.outputs[i], t));
+      } else {
+        const { inputNames } = node;
+        const arranged =
+          inputNames === null ? operands : Object.fromEntries(inputNames.map((name, i) => [name, operands[i]]));
+        const copy = trace.record(node.kernel, arranged, node.attrs);
+        copy.outputs.forEach((v, i) => tensors.set(node.outputs[i], trace.tensorOf(v)));
+      }
+    }
+  }
+  return graph.outputs.map((v) => tensors.get(v) as tf.Tensor);
+}
+
+/** A tensor's buffer on the active backend; a tensor of another backend is moved first, as tfjs does. */
+export function bufferOf(tensor: tf.Tensor, what: string): Buffer {
+  if (tensor.isDisposed) {
+    throw new Error(`${what} ${formatShape(tensor.shape)} has been disposed; keep it (tf.keep) as long as it is used`);
+  }
+  const engine = engineInternals();
+  const { backend } = activeBackend();
+  const info = engine.state.tensorInfo.get(tensor.dataId);
+  if (info !== undefined && info.backend !== backend) engine.moveData(backend, tensor.dataId);
+  return { dataId: tensor.dataId, shape: tensor.shape, dtype: tensor.dtype };
+}
+
+/** Hand a buffer over to tfjs, which then frees it. */
+export function tensorOf(buffer: Buffer): tf.Tensor {
+  return engineInternals().makeTensorFromTensorInfo(buffer, activeBackend().backend);
+}
+
+/** Give `f` a context for one run, and free what was left in it afterwards. */
+export function inContext<T>(f: (context: RunContext) => T): T {
+  const { name, backend } = activeBackend();
+  const endings: (() => void)[] = [];
+  const context: RunContext = {
+    backend,
+    backendName: name,
+    records: new Map(),
+    onEnd: (free) => endings.push(free),
+  };
+  try {
+    return f(context);
+  } finally {
+    for (const free of endings) free();
+  }
+}

@@ -1,0 +1,274 @@
+/**
+ * Recording a function of tensors as a graph.
+ *
+ * While a trace is active, tfjs's engine hands every kernel call to it instead of to a backend, and the active backend is
+ * a symbolic one: its tensors have shapes and no values. tfjs's own tape is off meanwhile; a `tf.grad` inside the traced
+ * function is answered by differentiating the graph.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { currentScope, scopeNote } from '../core/scope.js';
+import {
+  engineInternals,
+  type Attrs,
+  type CustomGradCall,
+  type EngineInternals,
+  type GradientsResult,
+  type KernelInputs,
+} from './engine.js';
+import { CAPTURED, CONSTANT, constantAttrs, INPUT, makeNode, PRIMITIVE, type Graph, type Node, type Spec, type Value } from './graph.js';
+import type { Primitive, VjpCall } from './primitive.js';
+import { inferShapes } from './shapes.js';
+
+export class TraceError extends Error {
+  override readonly name = 'TraceError';
+}
+
+const TRACE = Symbol.for('nullcline.trace');
+
+/** Differentiation, handed in by differentiate.ts so that tracing does not depend on it. */
+export type Differentiator = (trace: Trace, f: () => tf.Tensor, xs: tf.Tensor[], dy: tf.Tensor | null) => GradientsResult;
+let differentiator: Differentiator | undefined;
+export function useDifferentiator(d: Differentiator): void {
+  differentiator = d;
+}
+
+/** The innermost active trace, or undefined when operations run at once. */
+export function currentTrace(): Trace | undefined {
+  const backend = engineInternals().backendInstance as unknown as Partial<Record<symbol, Trace>> | null;
+  return backend?.[TRACE];
+}
+
+export class Trace {
+  readonly nodes: Node[] = [];
+  readonly inputs: Value[] = [];
+  private readonly values = new WeakMap<object, Value>();
+  private readonly captures = new Map<tf.Tensor, Value>();
+  private readonly backend = new SymbolicBackend(this);
+
+  /** Add an input of the traced function. */
+  input(spec: Spec): tf.Tensor {
+    const node = this.add(INPUT, [], null, { position: this.inputs.length }, [spec]);
+    this.inputs.push(node.outputs[0]);
+    return this.tensorOf(node.outputs[0]);
+  }
+
+  /** Record one kernel call. */
+  record(kernel: string, inputs: KernelInputs, attrs: Attrs = {}): Node {
+    const isList = Array.isArray(inputs);
+    const entries = Object.entries(inputs as Record<string, tf.Tensor | undefined>).filter(
+      (entry): entry is [string, tf.Tensor] => entry[1] != null,
+    );
+    const names = entries.map(([name]) => name);
+    const values = entries.map(([, tensor]) => this.valueOf(tensor));
+    let specs: Spec[];
+    try {
+      specs = inferShapes(kernel, values, isList ? null : names, attrs);
+    } catch (error) {
+      const shapes = values.map((v) => `${v.dtype} [${v.shape.join(', ')}]`).join(', ');
+      throw new TraceError(`${kernel}(${shapes})${scopeNote()}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
+    }
+    return this.add(kernel, values, isList ? null : names, { ...attrs }, specs);
+  }
+
+  /** Record a primitive of our own. */
+  primitive(primitive: Primitive, inputs: readonly tf.Tensor[]): tf.Tensor[] {
+    const values = inputs.map((x) => this.valueOf(x));
+    return this.add(PRIMITIVE, values, null, { primitive }, primitive.outputs).outputs.map((v) => this.tensorOf(v));
+  }
+
+  constant(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): Value {
+    return this.add(CONSTANT, [], null, constantAttrs(values), [{ shape, dtype }]).outputs[0];
+  }
+
+  /** The value a tensor stands for here. One from outside this trace becomes a captured input. */
+  valueOf(tensor: tf.Tensor): Value {
+    const own = this.values.get(tensor.dataId);
+    if (own !== undefined) return own;
+    if (tensor.isDisposed) {
+      throw new TraceError(
+        `a disposed tensor [${tensor.shape.join(', ')}] was used${scopeNote()}; a value of another traced function, kept after that function ended, is one such tensor`,
+      );
+    }
+    let captured = this.captures.get(tensor);
+    if (captured === undefined) {
+      const spec = { shape: tensor.shape, dtype: tensor.dtype };
+      captured = this.add(CAPTURED, [], null, { tensor }, [spec]).outputs[0];
+      this.captures.set(tensor, captured);
+    }
+    return captured;
+  }
+
+  /** A tfjs tensor that stands for the value while this trace is active. */
+  tensorOf(value: Value): tf.Tensor {
+    const dataId = {};
+    this.values.set(dataId, value);
+    return engineInternals().makeTensorFromTensorInfo({ dataId, shape: value.shape, dtype: value.dtype }, this.backend);
+  }
+
+  /** Make a data id of the symbolic backend stand for `value`. */
+  bind(dataId: object, value: Value): void {
+    this.values.set(dataId, value);
+  }
+
+  describe(dataId: object): string {
+    const value = this.values.get(dataId);
+    if (value === undefined) return 'a value of another trace';
+    const { kernel, scope, attrs } = value.node;
+    const what = kernel === INPUT ? 'an input of the traced function' : `the result of ${kernel}`;
+    const where = scopeNote(scope);
+    return `${what}${attrs.position === undefined ? '' : ` (number ${String(attrs.position)})`}${where}`;
+  }
+
+  private add(
+    kernel: string,
+    inputs: readonly Value[],
+    names: readonly string[] | null,
+    attrs: Attrs,
+    outputs: readonly Spec[],
+  ): Node {
+    const node = makeNode(kernel, inputs, names, attrs, outputs, currentScope());
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** Make this the active trace while `f` runs; traces nest. */
+  activate<T>(f: () => T): T {
+    const engine = engineInternals();
+    tf.backend(); // initialises the real backend, so that there is one to come back to
+    const { backendName, backendInstance } = engine;
+    const { gradientDepth } = engine.state;
+    const own = engine as unknown as Record<string, unknown>;
+    const previous = OVERRIDDEN.map((name) => (Object.hasOwn(own, name) ? own[name] : undefined));
+    engine.backendName = 'nullcline-trace';
+    engine.backendInstance = this.backend;
+    engine.state.gradientDepth = 1; // makes tf.fused.* record plain kernels, whose derivatives are known
+    engine.state.kernelDepth++; // and keeps tfjs's tape off
+    Object.assign(own, this.overrides());
+    engine.startScope('trace');
+    try {
+      return f();
+    } finally {
+      engine.endScope();
+      OVERRIDDEN.forEach((name, i) => {
+        if (previous[i] === undefined) Reflect.deleteProperty(own, name);
+        else own[name] = previous[i];
+      });
+      engine.state.kernelDepth--;
+      engine.state.gradientDepth = gradientDepth;
+      engine.backendName = backendName;
+      engine.backendInstance = backendInstance;
+    }
+  }
+
+  private overrides(): Record<(typeof OVERRIDDEN)[number], unknown> {
+    const runKernel = (name: string, inputs: KernelInputs, attrs?: Attrs): tf.Tensor | tf.Tensor[] => {
+      const outputs = this.record(name, inputs, attrs).outputs.map((v) => this.tensorOf(v));
+      return MULTIPLE.has(name) || outputs.length !== 1 ? outputs : outputs[0];
+    };
+    return {
+      runKernel,
+      runKernelFunc: (call: Parameters<EngineInternals['runKernelFunc']>[0]) =>
+        'kernelName' in call ? runKernel(call.kernelName, call.inputs, call.attrs) : this.customGrad(call),
+      gradients: (f: () => tf.Tensor, xs: tf.Tensor[], dy?: tf.Tensor | null) => {
+        if (differentiator === undefined) throw new TraceError('differentiation is not loaded');
+        return differentiator(this, f, xs, dy ?? null);
+      },
+    };
+  }
+
+  /** `tf.customGrad`: its forward operations are recorded, and its result carries the derivative its author wrote. */
+  private customGrad({ forwardFunc, backwardsFunc, inputs }: CustomGradCall): tf.Tensor {
+    const operands = Object.values(inputs);
+    let saved: tf.Tensor[] = [];
+    const result = forwardFunc(this.backend, (tensors) => {
+      saved = tensors;
+    });
+    const value = Array.isArray(result) ? result[0] : result;
+    const rule: Primitive = {
+      name: 'customGrad',
+      outputs: [{ shape: value.shape, dtype: value.dtype }],
+      run: ([x], { backend }) => {
+        backend.incRef(x.dataId);
+        return [x];
+      },
+      vjp: ({ inputs: given, dys: [dy] }: VjpCall) => {
+        const none = [null, ...saved.map(() => null)];
+        if (dy === null) return [...none, ...operands.map(() => null)];
+        const gradients = backwardsFunc(dy, given.slice(1, 1 + saved.length));
+        return [...none, ...operands.map((_, i) => gradients[i]())];
+      },
+    };
+    return this.primitive(rule, [value, ...saved, ...operands])[0];
+  }
+}
+
+const OVERRIDDEN = ['runKernel', 'runKernelFunc', 'gradients'] as const;
+
+/** Kernels whose op takes a list of outputs even when there is one. */
+const MULTIPLE: ReadonlySet<string> = new Set(['SplitV', 'Unpack']);
+
+/** Record the function `f` of inputs with the given shapes. Its result, any structure of tensors, is flattened by the caller. */
+export function traceGraph(specs: readonly Spec[], f: (inputs: tf.Tensor[]) => readonly tf.Tensor[]): Graph {
+  const trace = new Trace();
+  const outputs = trace.activate(() => f(specs.map((s) => trace.input(s))).map((t) => trace.valueOf(t)));
+  return { nodes: trace.nodes, inputs: trace.inputs, outputs };
+}
+
+/** The backend of tensors that have no values yet. */
+class SymbolicBackend extends tf.KernelBackend {
+  constructor(private readonly trace: Trace) {
+    super();
+    Object.defineProperty(this, TRACE, { value: trace });
+  }
+
+  override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): object {
+    const dataId = {};
+    this.trace.bind(dataId, this.trace.constant(values, shape, dtype));
+    return dataId;
+  }
+
+  override readSync(dataId: object): never {
+    throw new TraceError(
+      `a traced value was read or branched on: ${this.trace.describe(dataId)} has no value while the function is traced. ` +
+        'Compute with tf operations instead (tf.where for a choice), or keep the reading outside the traced function',
+    );
+  }
+
+  override read(dataId: object): Promise<never> {
+    try {
+      return this.readSync(dataId);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  override incRef(_dataId: object): void {
+    throw new TraceError(
+      `a tf.variable was created or assigned inside a traced function${scopeNote()}: the function must be pure; return the new value instead`,
+    );
+  }
+
+  override disposeData(): boolean {
+    return true;
+  }
+  override refCount(): number {
+    return 1;
+  }
+  override numDataIds(): number {
+    return 0;
+  }
+  override memory(): { unreliable: boolean } {
+    return { unreliable: true };
+  }
+  override floatPrecision(): 16 | 32 {
+    return 32;
+  }
+  override epsilon(): number {
+    return 1e-7;
+  }
+  override dispose(): void {
+    // Nothing is held.
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * Derivatives of functions of trees: any order, nestable in each other, inside `compile` or alone.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { checkSameTree, flatten, formatPath, isTensor, leavesWithPaths, treeZip, type Tensor, type Tree } from '../core/tree.js';
+import { runOnce } from './compile.js';
+import { backpropagate } from './differentiate.js';
+import { currentTrace, Trace } from './trace.js';
+
+/** A function whose first result may be the scalar to differentiate; `aux` is anything else it returns. */
+export interface GradOptions {
+  /** The position of the argument to differentiate for, or several. Default 0. */
+  readonly argnums?: number | readonly number[];
+  /** The function returns `[loss, aux]`; `aux` is passed through as it is. Default false. */
+  readonly hasAux?: boolean;
+}
+
+export class GradientError extends Error {
+  override readonly name = 'GradientError';
+}
+
+function tracing(): Trace {
+  return currentTrace() as Trace;
+}
+
+/** Fresh names for the tensors of a tree, so that only what is computed from them from here on is differentiated. */
+function fresh<T>(tree: T, what: string): T {
+  const { leaves, unflatten } = flatten(tree);
+  leavesWithPaths(tree).forEach(({ leaf, path }) => {
+    if (leaf.dtype !== 'float32') {
+      throw new GradientError(`${what}: the tensor at ${formatPath(path)} is ${leaf.dtype}; only float32 has a derivative`);
+    }
+  });
+  const trace = tracing();
+  return unflatten(leaves.map((x) => trace.tensorOf(trace.record('Identity', { x }).outputs[0])));
+}
+
+/** Pull cotangents of `ys` back to the tensors of `x`; zeros where nothing depends on one. */
+function pullback<T>(ys: readonly Tensor[], dys: readonly Tensor[], x: T, since: number, until?: number): T {
+  const trace = tracing();
+  const { leaves, unflatten } = flatten(x);
+  const targets = ys.map((y, i) => ({ value: trace.valueOf(y), dy: dys[i] }));
+  const grads = backpropagate(trace, targets, leaves.map((t) => trace.valueOf(t)), since, until); // prettier-ignore
+  return unflatten(grads.map((g, i) => g ?? tf.zeros(leaves[i].shape)));
+}
+
+function scalar(y: unknown, what: string): Tensor {
+  if (!isTensor(y)) throw new GradientError(`${what}: the function must return a scalar tensor, got ${typeof y}`);
+  if (y.size !== 1) throw new GradientError(`${what}: the function must return a scalar, got shape [${y.shape.join(', ')}]`);
+  if (y.dtype !== 'float32') throw new GradientError(`${what}: the function must return float32, got ${y.dtype}`);
+  return y;
+}
+
+type First<A extends unknown[]> = A[0];
+
+/** Value and gradient of a scalar function, the gradient shaped like the differentiated argument. */
+export function valueAndGrad<A extends unknown[], X>(
+  f: (...args: A) => [Tensor, X],
+  options: GradOptions & { hasAux: true; argnums?: 0 },
+): (...args: A) => { value: Tensor; grad: First<A>; aux: X };
+export function valueAndGrad<A extends unknown[]>(
+  f: (...args: A) => Tensor,
+  options?: { argnums?: 0; hasAux?: false },
+): (...args: A) => { value: Tensor; grad: First<A> };
+export function valueAndGrad<A extends unknown[], X>(
+  f: (...args: A) => [Tensor, X],
+  options: GradOptions & { hasAux: true },
+): (...args: A) => { value: Tensor; grad: unknown; aux: X };
+export function valueAndGrad<A extends unknown[], const N extends number>(
+  f: (...args: A) => Tensor,
+  options: { argnums: N; hasAux?: false },
+): (...args: A) => { value: Tensor; grad: A[N] };
+export function valueAndGrad<A extends unknown[]>(
+  f: (...args: A) => Tensor,
+  options: { argnums: readonly number[]; hasAux?: false },
+): (...args: A) => { value: Tensor; grad: unknown[] };
+export function valueAndGrad(
+  f: (...args: never[]) => unknown,
+  { argnums = 0, hasAux = false }: GradOptions = {},
+): (...args: never[]) => unknown {
+  const positions = typeof argnums === 'number' ? [argnums] : argnums;
+  const differentiated = (...args: unknown[]): unknown => {
+    for (const n of positions) {
+      if (!Number.isInteger(n) || n < 0 || n >= args.length) {
+        throw new GradientError(`valueAndGrad: argnums ${n} with ${args.length} argument(s)`);
+      }
+    }
+    const own = [...args];
+    for (const n of positions) own[n] = fresh(args[n], `valueAndGrad: argument ${n}`);
+    const since = tracing().nodes.length;
+    const result = f(...(own as never[]));
+    if (hasAux && (!Array.isArray(result) || result.length !== 2)) {
+      throw new GradientError('valueAndGrad: with hasAux the function must return [loss, aux]');
+    }
+    const [loss, aux] = hasAux ? (result as [unknown, unknown]) : [result, undefined];
+    const value = scalar(loss, 'valueAndGrad');
+    const wanted = positions.map((n) => own[n]);
+    const grads = pullback([value], [tf.ones(value.shape)], wanted, since);
+    const grad = typeof argnums === 'number' ? grads[0] : grads;
+    return hasAux ? { value, grad, aux } : { value, grad };
+  };
+  return (...args) => runOnce(differentiated as (...args: never[]) => unknown, args);
+}
+
+/** The gradient of a scalar function, shaped like its first argument (or like that of `argnums`). */
+export function grad<A extends unknown[]>(f: (...args: A) => Tensor): (...args: A) => First<A>;
+export function grad<A extends unknown[], const N extends number>(
+  f: (...args: A) => Tensor,
+  options: { argnums: N },
+): (...args: A) => A[N];
+export function grad<A extends unknown[]>(f: (...args: A) => Tensor, options: { argnums?: number } = {}): (...args: A) => unknown {
+  const both = valueAndGrad(f as (...args: unknown[]) => Tensor, { argnums: options.argnums ?? 0 });
+  // Only the gradient leaves the trace, so that what only the value needs is dropped.
+  return (...args) => runOnce(((...given: unknown[]) => both(...given).grad) as (...args: never[]) => unknown, args);
+}
+
+/**
+ * The value of `f` and its pullback: `pull(dy)` gives the cotangents of all arguments, `dy` shaped like the value.
+ *
+ * Nothing is kept between the two: the pullback computes the value again, so there is nothing to dispose of.
+ */
+export function vjp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, ...xs: A): [Y, (dy: Y) => A] {
+  const value = runOnce(f as unknown as (...args: never[]) => Y, xs);
+  const pull = (dy: Y): A => {
+    checkSameTree(value, dy, 'vjp: cotangent');
+    return runOnce(
+      ((given: A, seed: Y) => {
+        const own = fresh(given, 'vjp');
+        const since = tracing().nodes.length;
+        const y = f(...own);
+        return pullback(flatten(y).leaves, flatten(seed).leaves, own, since);
+      }) as (...args: never[]) => A,
+      [xs, dy],
+    );
+  };
+  return [value, pull];
+}
+
+/**
+ * The value of `f` at `xs` and its derivative in the direction `vs`.
+ *
+ * The pullback is linear in its cotangent; its own pullback is the Jacobian-vector product (double reverse mode), and
+ * what the first one computed only for that is dead and removed.
+ */
+export function jvp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, xs: A, vs: A): [Y, Y] {
+  checkSameTree(xs, vs, 'jvp: tangent');
+  return runOnce(
+    ((given: A, tangents: A) => {
+      const own = fresh(given, 'jvp');
+      const since = tracing().nodes.length;
+      const y = f(...own);
+      const { leaves: ys, unflatten } = flatten(y);
+      const trace = tracing();
+      const zeros = ys.map((t) => trace.tensorOf(trace.record('Identity', { x: tf.zeros(t.shape) }).outputs[0]));
+      const transposedSince = trace.nodes.length;
+      const pulled = pullback(ys, zeros, own, since);
+      const pushed = pullback(flatten(pulled).leaves, flatten(tangents).leaves, zeros, transposedSince);
+      return [y, unflatten(pushed)];
+    }) as (...args: never[]) => [Y, Y],
+    [xs, vs],
+  );
+}
+
+/**
+ * The Jacobian of `f` at `x`: for each tensor of `x`, a tensor of shape `[...shape of f(x), ...shape of that tensor]`.
+ *
+ * @param f A function of one tree that returns one tensor.
+ */
+export function jacobian<X extends Tree>(f: (x: X) => Tensor): (x: X) => X {
+  return (x) =>
+    runOnce(
+      ((given: X) => {
+        const own = fresh(given, 'jacobian');
+        const since = tracing().nodes.length;
+        const y = f(own);
+        if (!isTensor(y)) throw new GradientError('jacobian: the function must return one tensor');
+        const until = tracing().nodes.length;
+        const rows = Array.from({ length: y.size }, (_, i) => {
+          const seed = tf.oneHot(tf.scalar(i, 'int32'), y.size).cast('float32').reshape(y.shape);
+          return flatten(pullback([y], [seed], own, since, until)).leaves;
+        });
+        const { leaves, unflatten } = flatten(own);
+        return unflatten(
+          leaves.map((leaf, j) => tf.reshape(tf.stack(rows.map((row) => row[j])), [...y.shape, ...leaf.shape])),
+        );
+      }) as (...args: never[]) => X,
+      [x],
+    );
+}
+
+/** The Hessian of a scalar function times `vs`, for all arguments at once: the gradient of (gradient . vs). */
+export function hvp<A extends unknown[]>(f: (...args: A) => Tensor, xs: A, vs: A): A {
+  checkSameTree(xs, vs, 'hvp: direction');
+  return runOnce(
+    ((given: A, directions: A) => {
+      const slope = (...at: A): Tensor => {
+        const gradients = grad((all: A) => f(...all))(at);
+        const products: Tensor[] = [];
+        treeZip(gradients, [directions], ([g, v]) => {
+          products.push(tf.sum(tf.mul(g, v)));
+          return g;
+        });
+        return products.length === 1 ? products[0] : tf.addN(products);
+      };
+      return grad((all: A) => slope(...all))(given);
+    }) as (...args: never[]) => A,
+    [xs, vs],
+  );
+}
+
+/** The same value, treated as a constant by every derivative. */
+export function stopGradient<T>(tree: T): T {
+  const { leaves, unflatten } = flatten(tree);
+  return unflatten(leaves.map((x) => stopped(x)));
+}
+
+const stopped = (x: Tensor): Tensor =>
+  tf.customGrad((y) => ({ value: tf.clone(y as Tensor), gradFunc: (dy: Tensor) => tf.zerosLike(dy) }))(x);

@@ -1,0 +1,103 @@
+/**
+ * The options of `solve` for ODE problems, validated at the edge.
+ */
+import { parseOptions, z } from '../../src/core/options.js';
+import { discreteAdjoint, type Adjoint } from '../sensitivity/adjoint.js';
+import type { OdeAlgorithm } from './algorithms.js';
+import type { PidController } from './control.js';
+import type { Stepping } from './integrate.js';
+
+export interface OdeOptions {
+  /** Absolute tolerance per component. Default 1e-6. */
+  readonly abstol?: number;
+  /** Relative tolerance. Default 1e-3. */
+  readonly reltol?: number;
+  /** Times at which to save the state, in the order of integration, within the span. Default: the final state alone. */
+  readonly saveAt?: readonly number[] | Float32Array | Float64Array;
+  /** The size of every step, or of the first when the steps adapt; positive, whichever way the integration runs. */
+  readonly dt?: number;
+  /** Adapt the step to the tolerances. Default: true where the method has an error estimate. */
+  readonly adaptive?: boolean;
+  /** Default `{ pcoeff: 0, icoeff: 1, dcoeff: 0, safety: 0.9, factorMin: 0.2, factorMax: 10 }`. */
+  readonly controller?: Partial<PidController>;
+  /** Steps tried, accepted or not, before giving up. Default 10 000. */
+  readonly maxSteps?: number;
+  /** The smallest step before giving up. Default: 16 roundings of the larger end time in double precision. */
+  readonly dtMin?: number;
+  /** How the solve is differentiated. Default `discreteAdjoint()`. */
+  readonly adjoint?: Adjoint;
+  /** Throw a `SolveError` on failure (the default), or return what there is with its `retcode`. */
+  readonly throwOnFailure?: boolean;
+}
+
+const times = z
+  .custom<ArrayLike<number>>(
+    (v) => Array.isArray(v) || v instanceof Float32Array || v instanceof Float64Array,
+    'expected an array of times',
+  )
+  .transform((v) => Array.from(v))
+  .pipe(z.array(z.number()).min(1, 'expected at least one time'));
+
+const schema = z.strictObject({
+  abstol: z.number().nonnegative().default(1e-6),
+  reltol: z.number().nonnegative().default(1e-3),
+  saveAt: times.optional(),
+  dt: z.number().positive().optional(),
+  adaptive: z.boolean().optional(),
+  controller: z
+    .strictObject({
+      pcoeff: z.number().default(0),
+      icoeff: z.number().default(1),
+      dcoeff: z.number().default(0),
+      safety: z.number().positive().max(1).default(0.9),
+      factorMin: z.number().positive().max(1).default(0.2),
+      factorMax: z.number().min(1).default(10),
+    })
+    .default({ pcoeff: 0, icoeff: 1, dcoeff: 0, safety: 0.9, factorMin: 0.2, factorMax: 10 }),
+  maxSteps: z.int().positive().default(10_000),
+  dtMin: z.number().nonnegative().optional(),
+  adjoint: z
+    .custom<Adjoint>((v) => (v as Partial<Adjoint> | null)?.kind === 'discreteAdjoint', 'expected discreteAdjoint()')
+    .optional(),
+  throwOnFailure: z.boolean().default(true),
+});
+
+export interface ParsedOdeOptions {
+  readonly abstol: number;
+  readonly reltol: number;
+  readonly saveAt: readonly number[] | null;
+  readonly stepping: Stepping;
+  readonly maxSteps: number;
+  readonly dtMin: number | null;
+  readonly adjoint: Adjoint;
+  readonly throwOnFailure: boolean;
+}
+
+export function parseOdeOptions(algorithm: OdeAlgorithm, options: OdeOptions): ParsedOdeOptions {
+  const given = parseOptions(schema, options, 'solve');
+  const { tableau, name } = algorithm;
+  const adaptive = given.adaptive ?? tableau.e !== undefined;
+  if (adaptive && tableau.e === undefined) {
+    throw new TypeError(`solve: ${name} has no error estimate; it takes fixed steps (adaptive: false, dt: ...)`);
+  }
+  if (!adaptive && given.dt === undefined) {
+    throw new TypeError(`solve: ${name} with fixed steps needs dt, the size of a step`);
+  }
+  if (adaptive && given.abstol === 0 && given.reltol === 0) {
+    throw new RangeError('solve: abstol and reltol are both 0; at least one must be positive');
+  }
+  const { controller } = given;
+  const stepping: Stepping = adaptive
+    ? { kind: 'adaptive', controller, ...(given.dt === undefined ? {} : { dt: given.dt }) }
+    : { kind: 'fixed', dt: given.dt as number };
+  return {
+    abstol: given.abstol,
+    reltol: given.reltol,
+    saveAt: given.saveAt ?? null,
+    stepping,
+    maxSteps: given.maxSteps,
+    dtMin: given.dtMin ?? null,
+    adjoint: given.adjoint ?? discreteAdjoint(),
+    throwOnFailure: given.throwOnFailure,
+  };
+}

@@ -1,0 +1,197 @@
+/**
+ * The programs of which a Runge-Kutta integration is made: each a small traced function, made when first needed.
+ *
+ * Inputs come in one order everywhere: time, step, state, slopes or cotangents, then the operands of the field.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { constant } from '../../src/core/constant.js';
+import type { Tensor } from '../../src/core/tree.js';
+import { backpropagate } from '../../src/graph/differentiate.js';
+import type { Spec } from '../../src/graph/graph.js';
+import { Program } from '../../src/graph/program.js';
+import { currentTrace, type Trace, traceGraph } from '../../src/graph/trace.js';
+import { evaluateField, SCALAR, type Field } from './field.js';
+import { denseWeights, type Tableau } from './tableau.js';
+
+export interface Tolerance {
+  readonly abstol: number;
+  readonly reltol: number;
+}
+
+const scaled = (x: Tensor, factor: number): Tensor => (factor === 1 ? x : tf.mul(x, constant(factor)));
+
+/** `sum_i weights_i xs_i`, or null when all weights are zero. */
+function combination(weights: readonly number[], xs: readonly Tensor[]): Tensor | null {
+  let sum: Tensor | null = null;
+  weights.forEach((w, i) => {
+    if (w === 0) return;
+    const term = scaled(xs[i], w);
+    sum = sum === null ? term : tf.add(sum, term);
+  });
+  return sum;
+}
+
+const rms = (x: Tensor): Tensor => tf.sqrt(tf.mean(tf.square(x)));
+
+function make(specs: readonly Spec[], f: (inputs: Tensor[]) => Tensor[]): Program {
+  return new Program(traceGraph(specs, f));
+}
+
+export class StepPrograms {
+  private readonly made = new Map<string, Program>();
+  private readonly stages: number;
+
+  constructor(
+    readonly field: Field,
+    readonly tableau: Tableau,
+    private readonly tolerance: Tolerance,
+  ) {
+    this.stages = tableau.c.length;
+  }
+
+  private cached(name: string, build: () => Program): Program {
+    let program = this.made.get(name);
+    if (program === undefined) this.made.set(name, (program = build()));
+    return program;
+  }
+
+  /** (t, u, ...) -> slope. */
+  get rhs(): Program {
+    const { field } = this;
+    return this.cached('rhs', () =>
+      make([SCALAR, field.state, ...field.operands], ([t, u, ...ops]) => [evaluateField(field, u, t, ops)]),
+    );
+  }
+
+  /** The slopes `k_1 ... k_s` times h, given the first, and the new state. */
+  private advance(t: Tensor, h: Tensor, u: Tensor, k1: Tensor, ops: readonly Tensor[]): { hk: Tensor[]; ks: Tensor[]; u1: Tensor } {
+    const { tableau, field } = this;
+    const ks = [k1];
+    const hk = [tf.mul(h, k1)];
+    let last = u;
+    for (let i = 1; i < this.stages; i++) {
+      const increment = combination(tableau.a[i], hk);
+      last = increment === null ? u : tf.add(u, increment);
+      const time = tf.add(t, scaled(h, tableau.c[i]));
+      ks.push(evaluateField(field, last, time, ops));
+      hk.push(tf.mul(h, ks[i]));
+    }
+    // The last stage of a FSAL method is evaluated at the new state.
+    const u1 = tableau.fsal ? last : tf.add(u, combination(tableau.b, hk) as Tensor);
+    return { hk, ks, u1 };
+  }
+
+  private scale(u: Tensor, u1: Tensor): Tensor {
+    const { abstol, reltol } = this.tolerance;
+    return tf.add(scaled(tf.maximum(tf.abs(u), tf.abs(u1)), reltol), constant(abstol));
+  }
+
+  /** (t, h, u, k1, ...) -> [u1, k2, ..., ks] and, with an error estimate, its scaled norm in front. */
+  step(adaptive: boolean): Program {
+    const { field, tableau } = this;
+    return this.cached(`step ${adaptive}`, () =>
+      make([SCALAR, SCALAR, field.state, field.state, ...field.operands], ([t, h, u, k1, ...ops]) => {
+        const { hk, ks, u1 } = this.advance(t, h, u, k1, ops);
+        const rest = [u1, ...ks.slice(1)];
+        if (!adaptive) return rest;
+        const error = combination(tableau.e as readonly number[], hk) as Tensor;
+        return [rms(tf.div(error, this.scale(u, u1))), ...rest];
+      }),
+    );
+  }
+
+  /** (t, h, u, u1, k1, ..., ks) -> the scaled error of each component: what to blame when a solve fails. */
+  get componentErrors(): Program {
+    const { field, tableau } = this;
+    const slopes = Array.from({ length: this.stages }, () => field.state);
+    return this.cached('component errors', () =>
+      make([SCALAR, field.state, field.state, ...slopes], ([h, u, u1, ...ks]) => [
+        tf.abs(tf.div(tf.mul(h, combination(tableau.e as readonly number[], ks) as Tensor), this.scale(u, u1))),
+      ]),
+    );
+  }
+
+  /** (u0, k1) -> the scaled sizes [d0, d1] of state and slope. */
+  get sizes(): Program {
+    const { field } = this;
+    return this.cached('sizes', () =>
+      make([field.state, field.state], ([u, k]) => {
+        const scale = this.scale(u, u);
+        return [tf.stack([rms(tf.div(u, scale)), rms(tf.div(k, scale))])];
+      }),
+    );
+  }
+
+  /** (t, h, u0, k1, ...) -> d2, the scaled change of slope over an Euler step, not yet divided by it. */
+  get probe(): Program {
+    const { field } = this;
+    return this.cached('probe', () =>
+      make([SCALAR, SCALAR, field.state, field.state, ...field.operands], ([t, h, u, k, ...ops]) => {
+        const ahead = evaluateField(field, tf.add(u, tf.mul(h, k)), tf.add(t, h), ops);
+        return [rms(tf.div(tf.sub(ahead, k), this.scale(u, u)))];
+      }),
+    );
+  }
+
+  /** Number of slopes the dense output combines: the stages, and the slope at the end where it is not among them. */
+  get denseStages(): number {
+    return denseWeights(this.tableau).length;
+  }
+
+  /** (W [m, slopes], u, k_1 ...) -> [m, ...state]: dense output at m times, `W = h w(theta)`. */
+  interpolate(m: number): Program {
+    const { field } = this;
+    const slopes = Array.from({ length: this.denseStages }, () => field.state);
+    return this.cached(`interpolate ${m}`, () =>
+      make([{ shape: [m, this.denseStages], dtype: 'float32' }, field.state, ...slopes], ([w, u, ...ks]) => [
+        dense(w, u, ks),
+      ]),
+    );
+  }
+
+  /**
+   * The vector-Jacobian product of one step, its stages computed again from the state it started at:
+   *
+   * (t, h, u, du1, [W, dV], ...operands, ...sums) -> [du, ...sums + contributions, [dt, dh], [dW]].
+   *
+   * `dV` are the cotangents of m dense outputs of this step; `needed` says which operands' cotangents are wanted.
+   */
+  pullback(m: number, needed: readonly boolean[], time: boolean): Program {
+    const { field } = this;
+    const slopes = this.denseStages;
+    const wanted = field.operands.filter((_, i) => needed[i]);
+    const saved: Spec[] = m === 0 ? [] : [
+      { shape: [m, slopes], dtype: 'float32' },
+      { shape: [m, ...field.state.shape], dtype: 'float32' },
+    ]; // prettier-ignore
+    const specs = [SCALAR, SCALAR, field.state, field.state, ...saved, ...field.operands, ...wanted];
+    return this.cached(`pullback ${m} ${needed.join()} ${time}`, () =>
+      make(specs, (inputs) => {
+        const trace = currentTrace() as Trace;
+        const [t, h, u, du1] = inputs;
+        const [w, dv] = m === 0 ? [] : inputs.slice(4, 6);
+        const ops = inputs.slice(4 + saved.length, 4 + saved.length + field.operands.length);
+        const sums = inputs.slice(4 + saved.length + field.operands.length);
+        const since = trace.nodes.length;
+        const { ks, u1 } = this.advance(t, h, u, evaluateField(field, u, t, ops), ops);
+        const targets = [{ value: trace.valueOf(u1), dy: du1 }];
+        if (m > 0) {
+          const slopeAtEnd = slopes > ks.length ? [evaluateField(field, u1, tf.add(t, h), ops)] : [];
+          targets.push({ value: trace.valueOf(dense(w, u, [...ks, ...slopeAtEnd])), dy: dv });
+        }
+        const xs = [u, ...ops.filter((_, i) => needed[i]), ...(time ? [t, h] : []), ...(time && m > 0 ? [w] : [])];
+        const grads = backpropagate(trace, targets, xs.map((x) => trace.valueOf(x)), since); // prettier-ignore
+        const [du, ...rest] = grads.map((g, i) => g ?? tf.zeros(xs[i].shape));
+        return [du, ...rest.map((g, i) => (i < sums.length ? tf.add(sums[i], g) : g))];
+      }),
+    );
+  }
+}
+
+/** `u + W K` for slopes stacked as rows of K. */
+function dense(w: Tensor, u: Tensor, ks: readonly Tensor[]): Tensor {
+  const m = w.shape[0];
+  const rows = tf.stack(ks.map((k) => tf.reshape(k, [-1])));
+  const increment = tf.matMul(w as tf.Tensor2D, rows as tf.Tensor2D);
+  return tf.add(tf.reshape(increment, [m as number, ...u.shape]), u);
+}

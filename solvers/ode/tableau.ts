@@ -1,0 +1,46 @@
+/**
+ * Explicit Runge-Kutta methods as data: `k_i = f(u + h sum_j a_ij k_j, t + c_i h)`, `u1 = u + h sum_i b_i k_i`.
+ */
+
+/** Coefficients of `theta, theta^2, ...`: a polynomial without constant term. */
+export type Polynomial = readonly number[];
+
+export interface Tableau {
+  readonly name: string;
+  /** Where the coefficients were published. */
+  readonly source: string;
+  readonly order: number;
+  readonly c: readonly number[];
+  /** Row i holds the weights of the stages before stage i. */
+  readonly a: readonly (readonly number[])[];
+  readonly b: readonly number[];
+  /** `b` minus the weights of the embedded method: the error estimate is `h sum_i e_i k_i`. Absent: fixed steps only. */
+  readonly e?: readonly number[];
+  /** The last stage is `f(u1, t + h)`, and so the first of the next step. */
+  readonly fsal: boolean;
+  /**
+   * Dense output `u(t + theta h) = u + h sum_i w_i(theta) k_i`, one polynomial per stage. Absent: the cubic Hermite
+   * interpolant of `u`, `u1` and the slopes at both ends.
+   */
+  readonly interpolant?: readonly Polynomial[];
+}
+
+export const evaluate = (p: Polynomial, theta: number): number => p.reduceRight((sum, a) => (sum + a) * theta, 0);
+
+export const derivative = (p: Polynomial, theta: number): number =>
+  p.reduceRight((sum, a, i) => sum * theta + (i + 1) * a, 0);
+
+/**
+ * Dense-output weights over the stages and, for methods whose last stage is not the slope at the end, that slope as one
+ * more: Hermite's `u + (3 theta^2 - 2 theta^3)(u1 - u) + theta (theta - 1)^2 h f(u) + theta^2 (theta - 1) h f(u1)`.
+ */
+export function denseWeights(tableau: Tableau): readonly Polynomial[] {
+  if (tableau.interpolant !== undefined) return tableau.interpolant;
+  const stages = tableau.c.length + (tableau.fsal ? 0 : 1);
+  return Array.from({ length: stages }, (_, i) => {
+    const b = i < tableau.b.length ? tableau.b[i] : 0;
+    const start = i === 0 ? [1, -2, 1] : [0, 0, 0];
+    const end = i === stages - 1 ? [0, -1, 1] : [0, 0, 0];
+    return [0, 3 * b, -2 * b].map((x, power) => x + start[power] + end[power]);
+  });
+}

@@ -1,0 +1,1 @@
+export { BackendError, useBackend, type BackendName, type BackendOptions } from './use-backend.js';

@@ -25,7 +25,8 @@ const PROPERTY = Symbol.for('nullcline.hostKernels');
 
 function table(): Map<string, HostKernel> {
   const engine = tf.engine() as unknown as Record<symbol, Map<string, HostKernel> | undefined>;
-  return (engine[PROPERTY] ??= new Map());
+  engine[PROPERTY] ??= new Map<string, HostKernel>();
+  return engine[PROPERTY];
 }
 
 export function findHostKernel(name: string): HostKernel | undefined {
@@ -62,9 +63,9 @@ function registerHostKernel(kernel: HostKernel, backendName: string): void {
     backendName,
     kernelFunc: ({ inputs, attrs, backend }) =>
       kernel.run({
-        inputs: Object.values(inputs) as tf.TensorInfo[],
-        attrs: (attrs ?? {}) as Record<string, unknown>,
-        backend: backend as tf.KernelBackend,
+        inputs: Object.values(inputs).filter((x) => x !== undefined),
+        attrs: attrs ?? {},
+        backend: backend as unknown as tf.KernelBackend,
       }),
   });
 }

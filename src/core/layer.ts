@@ -105,7 +105,7 @@ export function stateLength(layerOrStates: AnyLayer | StateTree): number {
     return n;
   };
   if (!isLayer(layerOrStates)) return count(layerOrStates);
-  return tf.tidy(() => count((layerOrStates as AnyLayer).initialStates(tf.tensor1d([0, 0], 'int32'))));
+  return tf.tidy(() => count(layerOrStates.initialStates(tf.tensor1d([0, 0], 'int32'))));
 }
 
 /**
@@ -114,20 +114,20 @@ export function stateLength(layerOrStates: AnyLayer | StateTree): number {
  * @throws TypeError when no field has that name.
  */
 export function updateState<S>(st: S, name: string, value: StateTree): S {
-  let found = false;
+  const found: StateTree[] = [];
   const visit = (x: unknown): unknown => {
     if (Array.isArray(x)) return x.map(visit);
     if (!isRecord(x)) return x;
     return Object.fromEntries(
       Object.entries(x).map(([field, child]) => {
         if (field !== name) return [field, visit(child)];
-        found = true;
+        found.push(value);
         return [field, value];
       }),
     );
   };
   const updated = visit(st) as S;
-  if (!found) throw new TypeError(`updateState: no field "${name}" in the state`);
+  if (found.length === 0) throw new TypeError(`updateState: no field "${name}" in the state`);
   return updated;
 }
 

@@ -34,6 +34,10 @@ export default tseslint.config(
       // chai's assertions are expressions.
       '@typescript-eslint/no-unused-expressions': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
+      // Published values are written with all the digits they were published with.
+      'no-loss-of-precision': 'off',
+      // A caught value is known to be the error that the next assertion looks at.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
     },
   },
 );

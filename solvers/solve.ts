@@ -8,7 +8,7 @@ import type { Primitive } from '../src/graph/primitive.js';
 import { Program } from '../src/graph/program.js';
 import { currentTrace, traceGraph, TraceError, type Trace } from '../src/graph/trace.js';
 import type { OdeAlgorithm } from './ode/algorithms.js';
-import { traceField, type RightHandSide } from './ode/field.js';
+import { traceField } from './ode/field.js';
 import type { Integration } from './ode/integrate.js';
 import { parseOdeOptions, type OdeOptions, type ParsedOdeOptions } from './ode/options.js';
 import type { OdeProblem, Time } from './ode/problem.js';
@@ -52,9 +52,7 @@ export function solve<U extends Tree, P>(
   const [t0, t1] = problem.tspan.map(hostTime);
   checkSaveAt(parsed, t0, t1);
   const trace = currentTrace();
-  return trace === undefined
-    ? solveNow(problem, algorithm, parsed)
-    : solveTraced(problem, algorithm, parsed, trace);
+  return trace === undefined ? solveNow(problem, algorithm, parsed) : solveTraced(problem, algorithm, parsed, trace);
 }
 
 interface Prepared {
@@ -71,7 +69,7 @@ function prepare(
   onFinish: (result: Integration) => void,
 ): Prepared {
   const [t0, t1] = problem.tspan.map(hostTime);
-  const traced = traceField(problem.f as RightHandSide, problem.u0, problem.p);
+  const traced = traceField(problem.f, problem.u0, problem.p);
   const node = makeSolveNode({
     field: traced.field,
     tableau: algorithm.tableau,
@@ -103,8 +101,13 @@ function solveNow<U extends Tree, P>(
     checkFinite(inputs[0]);
     const specs = inputs.map(({ shape, dtype }) => ({ shape, dtype }));
     const graph = traceGraph(specs, (xs) => (currentTrace() as Trace).primitive(primitive, xs));
-    const [rows, statistics] = new Program(graph).run(inputs);
-    return { u: restore(rows) as tf.TensorContainer, statistics };
+    const program = new Program(graph);
+    try {
+      const [rows, statistics] = program.run(inputs);
+      return { u: restore(rows) as tf.TensorContainer, statistics };
+    } finally {
+      program.dispose();
+    }
   });
   const { stats, retcode } = finished as unknown as Integration;
   const end = problem.tspan[1];
@@ -169,7 +172,9 @@ function checkFinite(u0: Tensor): void {
   const values = u0.dataSync();
   const at = values.findIndex((x) => !Number.isFinite(x));
   if (at >= 0) {
-    throw new RangeError(`solve: u0 must be finite, but component ${formatShape(indexOf(at, u0.shape))} is ${values[at]}`);
+    throw new RangeError(
+      `solve: u0 must be finite, but component ${formatShape(indexOf(at, u0.shape))} is ${values[at]}`,
+    );
   }
 }
 

@@ -42,7 +42,7 @@ export function traceField(f: RightHandSide, u0: unknown, p: unknown): TracedFie
   const single = isTensor(u0);
   const [vector, unravelVector] = single ? [u0, undefined] : ravel(u0 as never);
   if (vector.size === 0) throw new TypeError('odeProblem: u0 holds no numbers');
-  const unravel = (u: Tensor): unknown => (unravelVector === undefined ? u : unravelVector(u as tf.Tensor1D));
+  const unravel = (u: Tensor): unknown => (unravelVector === undefined ? u : unravelVector(u));
   const parameters = flatten(p);
   const state: Spec = { shape: vector.shape, dtype: float32 };
   const graph = traceGraph([state, SCALAR, ...parameters.leaves], ([u, t, ...leaves]) => {
@@ -72,7 +72,11 @@ function flatLike(du: unknown, u0: unknown, single: boolean): Tensor {
   }
   expected.forEach(({ leaf, path }, i) => {
     const got = given[i];
-    if (formatPath(got.path) !== formatPath(path) || !sameShape(got.leaf.shape, leaf.shape) || got.leaf.dtype !== float32) {
+    if (
+      formatPath(got.path) !== formatPath(path) ||
+      !sameShape(got.leaf.shape, leaf.shape) ||
+      got.leaf.dtype !== float32
+    ) {
       throw new TypeError(
         `odeProblem: f must return a derivative like u0: at ${formatPath(path)} u0 is float32 ${formatShape(leaf.shape)}, f returned ${got.leaf.dtype} ${formatShape(got.leaf.shape)} at ${formatPath(got.path)}`,
       );

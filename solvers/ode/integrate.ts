@@ -93,7 +93,7 @@ class Integrator {
   private readonly adaptive: boolean;
   /** Dense output of a method that is not FSAL wants the slope at the end of the step as well. */
   private readonly hermiteEnd: boolean;
-  private lastError = NaN;
+  private lastError = 0;
 
   constructor(
     private readonly programs: StepPrograms,
@@ -130,7 +130,9 @@ class Integrator {
     let memory = initialMemory;
     while (this.t !== plan.t1) {
       const underflow = Math.abs(h) < plan.dtMin && Math.abs(h) < Math.abs(plan.t1 - this.t);
-      if (underflow || !Number.isFinite(h)) return this.failed(this.blownUp() ? 'Unstable' : 'DtLessThanMin', h);
+      if (underflow || !Number.isFinite(h)) {
+        return this.failed(this.blownUp() || !Number.isFinite(h) ? 'Unstable' : 'DtLessThanMin', h);
+      }
       if (this.accepted + this.rejected >= plan.maxSteps) return this.failed('MaxIters', h);
       const { step, next } = this.propose(h);
       const outputs = this.tryStep(step);
@@ -192,8 +194,8 @@ class Integrator {
     const d2 = device.scalar(change) / h0;
     device.free(sizes, change, ...scalars);
     const h = startingStep(h0, d1, d2, programs.tableau.order);
-    // A slope that is not finite at the start leaves no scale to guess from; the loop then says what is wrong.
-    return (Number.isFinite(h) && h > 0 ? Math.min(h, Math.abs(plan.t1 - plan.t0)) : h0) * this.direction;
+    // Not a number where the slope is not finite: the loop then says what is wrong.
+    return Math.max(h, plan.dtMin) * this.direction;
   }
 
   /** The next step. It ends at `t + h`, but exactly at t1 when that is reached or only rounding remains. */

@@ -26,7 +26,7 @@ function checkTime(name: string, t: unknown): void {
  * @param u0 - The initial state: a float32 tensor or a tree of such.
  * @param tspan - Start and end; the end may come first, then the integration runs backwards in time.
  * @param p - Parameters: any tree of tensors (plain values in it are passed through).
- * @throws TypeError for a wrong kind of argument, RangeError for a state that is not finite is raised by `solve`.
+ * @throws TypeError for a wrong kind of argument. (A state that is not finite is found by `solve`.)
  */
 export function odeProblem<U extends Tree, P>(
   f: (u: U, p: P, t: Tensor) => U,
@@ -41,7 +41,8 @@ export function odeProblem<U extends Tree, P>(
     if (leaf.dtype === 'float32') continue;
     throw new TypeError(`odeProblem: u0 at ${formatPath(path)} must be float32, got ${leaf.dtype}`);
   }
-  if (!Array.isArray(tspan) || tspan.length !== 2) throw new TypeError('odeProblem: tspan must be [t0, t1]');
+  const span: unknown = tspan; // the types do not bind callers from JavaScript
+  if (!Array.isArray(span) || span.length !== 2) throw new TypeError('odeProblem: tspan must be [t0, t1]');
   checkTime('t0', tspan[0]);
   checkTime('t1', tspan[1]);
   return Object.freeze({ kind: 'ode', f, u0, tspan, p });

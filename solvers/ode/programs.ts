@@ -49,6 +49,11 @@ export class StepPrograms {
     this.stages = tableau.c.length;
   }
 
+  /** Free what the programs hold between runs. */
+  dispose(): void {
+    for (const program of this.made.values()) program.dispose();
+  }
+
   private cached(name: string, build: () => Program): Program {
     let program = this.made.get(name);
     if (program === undefined) this.made.set(name, (program = build()));
@@ -64,7 +69,13 @@ export class StepPrograms {
   }
 
   /** The slopes `k_1 ... k_s` times h, given the first, and the new state. */
-  private advance(t: Tensor, h: Tensor, u: Tensor, k1: Tensor, ops: readonly Tensor[]): { hk: Tensor[]; ks: Tensor[]; u1: Tensor } {
+  private advance(
+    t: Tensor,
+    h: Tensor,
+    u: Tensor,
+    k1: Tensor,
+    ops: readonly Tensor[],
+  ): { hk: Tensor[]; ks: Tensor[]; u1: Tensor } {
     const { tableau, field } = this;
     const ks = [k1];
     const hk = [tf.mul(h, k1)];
@@ -192,6 +203,6 @@ export class StepPrograms {
 function dense(w: Tensor, u: Tensor, ks: readonly Tensor[]): Tensor {
   const m = w.shape[0];
   const rows = tf.stack(ks.map((k) => tf.reshape(k, [-1])));
-  const increment = tf.matMul(w as tf.Tensor2D, rows as tf.Tensor2D);
-  return tf.add(tf.reshape(increment, [m as number, ...u.shape]), u);
+  const increment = tf.matMul(w, rows);
+  return tf.add(tf.reshape(increment, [m, ...u.shape]), u);
 }

@@ -118,6 +118,9 @@ export function solvePrimitive(node: SolveNode): Primitive {
       return [result.u, statistics];
     },
     vjp: (call) => solveVjp(node, call),
+    dispose: () => {
+      node.programs.dispose();
+    },
   };
 }
 
@@ -159,7 +162,9 @@ function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitiv
         if (w) seeds[i] = dys[next++];
       });
       if (seeds[1] !== null || seeds[2] !== null) {
-        throw new DifferentiationError('the second derivative of a solve with respect to its end times is not available');
+        throw new DifferentiationError(
+          'the second derivative of a solve with respect to its end times is not available',
+        );
       }
       const trace = currentTrace() as Trace;
       const fresh = (x: Tensor): Tensor => trace.tensorOf(trace.record('Identity', { x }).outputs[0]);
@@ -261,7 +266,14 @@ class Sweep {
           ];
     const scalars = [device.upload([t], []), device.upload([h], [])];
     const program = node.programs.pullback(m, this.needed, time);
-    const outputs = program.runBuffers([...scalars, this.stateAt(i), this.du, ...saved, ...this.operands, ...this.sums]);
+    const outputs = program.runBuffers([
+      ...scalars,
+      this.stateAt(i),
+      this.du,
+      ...saved,
+      ...this.operands,
+      ...this.sums,
+    ]);
     device.free(...scalars, ...saved, this.du, ...this.sums);
     const [du, ...rest] = outputs;
     this.du = du;

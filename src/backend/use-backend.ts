@@ -50,14 +50,11 @@ async function start(name: BackendName): Promise<void> {
       { cause: error },
     );
   }
-  let started = false;
-  try {
-    started = await tf.setBackend(tfjsName);
-    if (started) await tf.ready();
-  } catch (error) {
+  const started = await tf.setBackend(tfjsName).catch((error: unknown) => {
     throw new BackendError(`backend "${name}" did not start: ${messageOf(error)}`, { cause: error });
-  }
+  });
   if (!started) throw new BackendError(`backend "${name}" did not start on this machine`);
+  await tf.ready();
 }
 
 /**
@@ -66,9 +63,12 @@ async function start(name: BackendName): Promise<void> {
  * @param name - `'auto'` takes native TensorFlow where one of its packages is installed, and the cpu backend otherwise.
  * @throws BackendError naming the package to install, or why the backend did not start.
  */
-export async function useBackend(name: BackendName | 'auto' = 'auto', options: BackendOptions = {}): Promise<BackendName> {
+export async function useBackend(
+  name: BackendName | 'auto' = 'auto',
+  options: BackendOptions = {},
+): Promise<BackendName> {
   if (name !== 'auto' && !Object.hasOwn(PROVIDERS, name)) {
-    throw new BackendError(`unknown backend "${String(name)}"; known: auto, ${Object.keys(PROVIDERS).join(', ')}`);
+    throw new BackendError(`unknown backend "${name}"; known: auto, ${Object.keys(PROVIDERS).join(', ')}`);
   }
   if (options.precision === 'float64') {
     throw new BackendError(`backend "${name}" computes in float32; no backend of this version stores float64`);

@@ -59,7 +59,7 @@ export interface SlopeProblem extends Omit<ReferenceProblem, 'exact'> {
 
 const memo = (f: (t: number) => readonly number[]): ((t: number) => readonly number[]) => {
   const known = new Map<number, readonly number[]>();
-  return (t) => known.get(t) ?? known.set(t, f(t)).get(t)!;
+  return (t) => known.get(t) ?? known.set(t, f(t)).get(t) ?? [];
 };
 
 /**
@@ -82,7 +82,7 @@ export const slopeProblems: readonly SlopeProblem[] = [
   // u' = A u with A = [[-0.1, 2], [-2, -0.1]]: a shrinking rotation.
   {
     name: 'linear',
-    f: (u) => tf.reshape(tf.matMul(tf.tensor2d([[-0.1, 2], [-2, -0.1]]), tf.reshape(u, [2, 1]) as tf.Tensor2D), [2]), // prettier-ignore
+    f: (u) => tf.reshape(tf.matMul(tf.tensor2d([[-0.1, 2], [-2, -0.1]]), tf.reshape<tf.Rank.R2>(u, [2, 1])), [2]), // prettier-ignore
     u0: [2, 0],
     tspan: [0, 8],
     solution: (t) => [2 * Math.exp(-0.1 * t) * Math.cos(2 * t), -2 * Math.exp(-0.1 * t) * Math.sin(2 * t)],

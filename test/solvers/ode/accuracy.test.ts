@@ -4,7 +4,14 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import * as algorithms from '../../../solvers/ode/algorithms.js';
 import { odeProblem, solve, type OdeAlgorithm, type OdeOptions } from '../../../solvers/index.js';
-import { detest, diffraxStepCounts, lotkaVolterra, slopeProblems, type ReferenceProblem, type SlopeProblem } from '../../reference/problems.js';
+import {
+  detest,
+  diffraxStepCounts,
+  lotkaVolterra,
+  slopeProblems,
+  type ReferenceProblem,
+  type SlopeProblem,
+} from '../../reference/problems.js';
 import { expectClose } from '../../support/close.js';
 import { odexSolve } from '../../support/odex-oracle.js';
 import { isFloat64, tolerance } from '../../support/precision.js';
@@ -48,7 +55,10 @@ describe('solve: order of convergence', () => {
     if (isFloat64) return this.skip();
     for (const algorithm of methods.filter(({ tableau }) => tableau.order <= 2)) {
       const [coarse, fine] = [32, 64].map((steps) => pathError(slopeProblems[1], algorithm, steps));
-      expect(Math.log2(coarse / fine), algorithm.name).to.be.within(algorithm.tableau.order - 0.2, algorithm.tableau.order + 0.2);
+      expect(Math.log2(coarse / fine), algorithm.name).to.be.within(
+        algorithm.tableau.order - 0.2,
+        algorithm.tableau.order + 0.2,
+      );
     }
     return undefined;
   });
@@ -93,7 +103,10 @@ describe('solve: step counts of diffrax (Tsit5, I-controller)', () => {
 
 describe('solve: dense output', () => {
   const spiral = { ...slopeProblems[2], tspan: [0, 3] as const };
-  const at = (t: number): number[] => [2 * Math.exp(-0.1 * t) * Math.cos(2 * t), -2 * Math.exp(-0.1 * t) * Math.sin(2 * t)];
+  const at = (t: number): number[] => [
+    2 * Math.exp(-0.1 * t) * Math.cos(2 * t),
+    -2 * Math.exp(-0.1 * t) * Math.sin(2 * t),
+  ];
   const saveAt = [0, 0.01, 0.5, 1.23456, 1.3, 2.9999, 3];
 
   for (const algorithm of methods) {
@@ -139,7 +152,10 @@ describe('solve: dense output', () => {
 describe('solve: ways to integrate', () => {
   const growth = (u: tf.Tensor): tf.Tensor => u;
   const close = { rtol: tolerance({ float32: 2e-6, float64: 1e-8 }) };
-  const tight = { reltol: tolerance({ float32: 1e-6, float64: 1e-10 }), abstol: tolerance({ float32: 1e-7, float64: 1e-12 }) };
+  const tight = {
+    reltol: tolerance({ float32: 1e-6, float64: 1e-10 }),
+    abstol: tolerance({ float32: 1e-7, float64: 1e-12 }),
+  };
 
   it('backwards in time, adaptive and fixed, with saved times descending', () => {
     tf.tidy(() => {
@@ -164,7 +180,10 @@ describe('solve: ways to integrate', () => {
 
   it('a state that is a tree, with every saved leaf time-first', () => {
     tf.tidy(() => {
-      const f = ({ x, v }: { x: tf.Tensor; v: tf.Tensor }, { k }: { k: tf.Tensor }): { x: tf.Tensor; v: tf.Tensor } => ({
+      const f = (
+        { x, v }: { x: tf.Tensor; v: tf.Tensor },
+        { k }: { k: tf.Tensor },
+      ): { x: tf.Tensor; v: tf.Tensor } => ({
         x: v,
         v: tf.neg(tf.mul(k, x)),
       });
@@ -179,7 +198,11 @@ describe('solve: ways to integrate', () => {
 
   it('fixed steps that do not divide the span end exactly at t1', () => {
     tf.tidy(() => {
-      const { stats, u } = solve(odeProblem((_u, _p, t) => tf.mul(2, t), tf.scalar(0), [0, 1], {}), algorithms.midpoint(), { adaptive: false, dt: 0.3 });
+      const { stats, u } = solve(
+        odeProblem((_u, _p, t) => tf.mul(2, t), tf.scalar(0), [0, 1], {}),
+        algorithms.midpoint(),
+        { adaptive: false, dt: 0.3 },
+      );
       expect(stats.steps).to.equal(4);
       expectClose(u, 1, { atol: 1e-6 }); // exact for a quadratic
       const even = solve(odeProblem(growth, tf.scalar(1), [0, 1], {}), algorithms.euler(), { dt: 0.1 });
@@ -191,7 +214,8 @@ describe('solve: ways to integrate', () => {
   it('counts evaluations as the method makes them', () => {
     tf.tidy(() => {
       const problem = odeProblem(growth, tf.scalar(1), [0, 1], {});
-      const evaluations = (a: OdeAlgorithm): number => solve(problem, a, { adaptive: false, dt: 0.25 }).stats.evaluations;
+      const evaluations = (a: OdeAlgorithm): number =>
+        solve(problem, a, { adaptive: false, dt: 0.25 }).stats.evaluations;
       expect(evaluations(algorithms.euler())).to.equal(4);
       expect(evaluations(algorithms.heun())).to.equal(8);
       expect(evaluations(algorithms.rk4())).to.equal(16);
@@ -203,11 +227,22 @@ describe('solve: ways to integrate', () => {
     if (!isFloat64) return this.skip();
     const lorenz = (u: tf.Tensor): tf.Tensor => {
       const [x, y, z] = tf.unstack(u);
-      return tf.stack([tf.mul(10, tf.sub(y, x)), tf.sub(tf.mul(x, tf.sub(28, z)), y), tf.sub(tf.mul(x, y), tf.mul(8 / 3, z))]);
+      return tf.stack([
+        tf.mul(10, tf.sub(y, x)),
+        tf.sub(tf.mul(x, tf.sub(28, z)), y),
+        tf.sub(tf.mul(x, y), tf.mul(8 / 3, z)),
+      ]);
     };
     tf.tidy(() => {
-      const { u } = solve(odeProblem(lorenz, tf.tensor1d([1, 0, 0]), [0, 1], {}), algorithms.dopri5(), { reltol: 1e-11, abstol: 1e-11 });
-      const oracle = odexSolve((_, [x, y, z]) => [10 * (y - x), x * (28 - z) - y, x * y - (8 / 3) * z], [1, 0, 0], [0, 1]);
+      const { u } = solve(odeProblem(lorenz, tf.tensor1d([1, 0, 0]), [0, 1], {}), algorithms.dopri5(), {
+        reltol: 1e-11,
+        abstol: 1e-11,
+      });
+      const oracle = odexSolve(
+        (_, [x, y, z]) => [10 * (y - x), x * (28 - z) - y, x * y - (8 / 3) * z],
+        [1, 0, 0],
+        [0, 1],
+      );
       expectClose(u, oracle, { rtol: 1e-8 });
       expectClose(u, [-9.4084505670560362054, -9.0961990711864789683, 28.581627624392339108], { rtol: 1e-8 }); // values.md section 4
     });

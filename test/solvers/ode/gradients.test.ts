@@ -31,8 +31,13 @@ const p0 = [1.5, 1, 3, 1];
 // A projection, so that no cotangent is a multiple of ones.
 const project = (u: tf.Tensor): tf.Tensor =>
   tf.sum(tf.mul(tf.square(u), tf.reshape(tf.sin(tf.range(1, u.size + 1)), u.shape)));
-const end = (u: tf.Tensor, p: tf.Tensor, a: OdeAlgorithm, o: OdeOptions, tspan: [number | tf.Tensor, number | tf.Tensor] = [0, 2]) =>
-  project(solve(odeProblem(lotkaVolterra, u, tspan, p), a, o).u);
+const end = (
+  u: tf.Tensor,
+  p: tf.Tensor,
+  a: OdeAlgorithm,
+  o: OdeOptions,
+  tspan: [number | tf.Tensor, number | tf.Tensor] = [0, 2],
+) => project(solve(odeProblem(lotkaVolterra, u, tspan, p), a, o).u);
 
 /** A field that depends on time, so that du/dt0 is not -du/dt1. */
 const forced = (u: tf.Tensor, p: tf.Tensor, t: tf.Tensor): tf.Tensor =>
@@ -47,8 +52,16 @@ describe('discreteAdjoint: gradients equal central differences', () => {
         const u = tf.tensor1d(u0);
         const p = tf.tensor1d(p0);
         const [du, dp] = valueAndGrad((x: tf.Tensor, q: tf.Tensor) => end(x, q, a, o), { argnums: [0, 1] })(u, p).grad;
-        expectClose(du as tf.Tensor, centralDifference((x) => end(x, p, a, o), u), first);
-        expectClose(dp as tf.Tensor, centralDifference((q) => end(u, q, a, o), p), first);
+        expectClose(
+          du as tf.Tensor,
+          centralDifference((x) => end(x, p, a, o), u),
+          first,
+        );
+        expectClose(
+          dp as tf.Tensor,
+          centralDifference((q) => end(u, q, a, o), p),
+          first,
+        );
       });
     });
 
@@ -63,7 +76,10 @@ describe('discreteAdjoint: gradients equal central differences', () => {
           return project(solve(odeProblem(forced, u, [t0, t1], p), a, inside).u);
         };
         const t = tf.tensor1d([0.05, 2.02]);
-        expectClose(grad(f)(t), centralDifference(f, t), { ...first, atol: tolerance({ float32: 5e-2, float64: 1e-7 }) });
+        expectClose(grad(f)(t), centralDifference(f, t), {
+          ...first,
+          atol: tolerance({ float32: 5e-2, float64: 1e-7 }),
+        });
       });
     });
   }
@@ -85,7 +101,11 @@ describe('discreteAdjoint: gradients equal central differences', () => {
       const p = tf.tensor1d(p0);
       SAVED.forEach((_, row) => {
         const f = (q: tf.Tensor): tf.Tensor => {
-          const { u } = solve(odeProblem(lotkaVolterra, tf.tensor1d(u0), [0, 2], q), tsit5(), fixed(0.3, { saveAt: SAVED }));
+          const { u } = solve(
+            odeProblem(lotkaVolterra, tf.tensor1d(u0), [0, 2], q),
+            tsit5(),
+            fixed(0.3, { saveAt: SAVED }),
+          );
           return tf.sum(tf.slice(u, [row, 0], [1, 1]));
         };
         expectClose(grad(f)(p), centralDifference(f, p), { rtol: 1e-8, atol: 1e-9 });
@@ -98,29 +118,48 @@ describe('discreteAdjoint: gradients equal central differences', () => {
     tf.tidy(() => {
       const p = tf.tensor1d(p0);
       const f = (q: tf.Tensor): tf.Tensor =>
-        project(solve(odeProblem(forced, tf.tensor1d(u0), [2, 0.5], q), tsit5(), fixed(0.2, { saveAt: [1.7, 1, 0.5] })).u);
+        project(
+          solve(odeProblem(forced, tf.tensor1d(u0), [2, 0.5], q), tsit5(), fixed(0.2, { saveAt: [1.7, 1, 0.5] })).u,
+        );
       expectClose(grad(f)(p), centralDifference(f, p), first);
     });
   });
 
   it('closed form: u = e^(p t) u0', () => {
     tf.tidy(() => {
-      const tight = { reltol: tolerance({ float32: 1e-6, float64: 1e-11 }), abstol: tolerance({ float32: 1e-8, float64: 1e-13 }) };
+      const tight = {
+        reltol: tolerance({ float32: 1e-6, float64: 1e-11 }),
+        abstol: tolerance({ float32: 1e-8, float64: 1e-13 }),
+      };
       const f = (x: tf.Tensor, q: tf.Tensor, t1: tf.Tensor): tf.Tensor =>
-        tf.sum(solve(odeProblem((u: tf.Tensor, r: tf.Tensor) => tf.mul(r, u), x, [0, t1], q), tsit5(), tight).u);
+        tf.sum(
+          solve(
+            odeProblem((u: tf.Tensor, r: tf.Tensor) => tf.mul(r, u), x, [0, t1], q),
+            tsit5(),
+            tight,
+          ).u,
+        );
       const args = [tf.scalar(1.5), tf.scalar(0.7), tf.scalar(2)] as const;
       const { grad: g } = valueAndGrad(f, { argnums: [0, 1, 2] })(...args);
       const e = Math.exp(1.4);
       // The derivative in t1 is that of the last step, and so one order less accurate than the solution.
       const rtol = tolerance({ float32: 2e-5, float64: 1e-8 });
-      [e, 2 * 1.5 * e, 0.7 * 1.5 * e].forEach((x, i) => expectClose(g[i] as tf.Tensor, x, { rtol }));
+      [e, 2 * 1.5 * e, 0.7 * 1.5 * e].forEach((x, i) => {
+        expectClose(g[i] as tf.Tensor, x, { rtol });
+      });
     });
   });
 
   it('an empty interval: du/dt1 is the field', () => {
     tf.tidy(() => {
       const f = (t1: tf.Tensor): tf.Tensor =>
-        tf.sum(solve(odeProblem((u: tf.Tensor) => tf.mul(3, u), tf.scalar(2), [1, t1], {}), rk4(), { dt: 0.1 }).u);
+        tf.sum(
+          solve(
+            odeProblem((u: tf.Tensor) => tf.mul(3, u), tf.scalar(2), [1, t1], {}),
+            rk4(),
+            { dt: 0.1 },
+          ).u,
+        );
       expectClose(grad(f)(tf.scalar(1)), 6, { rtol: 1e-6 });
     });
   });
@@ -135,7 +174,8 @@ describe('discreteAdjoint: higher orders and other ways in', () => {
     for (const [name, a, o] of cases.filter(([label]) => /Tsit5|Heun|third/.test(label))) {
       tf.tidy(() => {
         const p = tf.tensor1d(p0);
-        const slope = (q: tf.Tensor): tf.Tensor => tf.sum(tf.mul(w, grad((r: tf.Tensor) => end(tf.tensor1d(u0), r, a, o))(q)));
+        const slope = (q: tf.Tensor): tf.Tensor =>
+          tf.sum(tf.mul(w, grad((r: tf.Tensor) => end(tf.tensor1d(u0), r, a, o))(q)));
         expectClose(grad(slope)(p), centralDifference(slope, p), { rtol: 1e-7, atol: 1e-7 }, name);
       });
     }
@@ -147,7 +187,13 @@ describe('discreteAdjoint: higher orders and other ways in', () => {
     if (!isFloat64) return this.skip();
     tf.tidy(() => {
       const f = (x: tf.Tensor): tf.Tensor =>
-        tf.sum(solve(odeProblem((u: tf.Tensor) => tf.square(u), x, [0, 0.5], {}), tsit5(), fixed(0.01)).u);
+        tf.sum(
+          solve(
+            odeProblem((u: tf.Tensor) => tf.square(u), x, [0, 0.5], {}),
+            tsit5(),
+            fixed(0.01),
+          ).u,
+        );
       // d^3/dx^3 of x / (1 - x/2) is 6 (1/2)^2 / (1 - x/2)^4.
       const x = 0.4;
       expectClose(grad(grad(grad(f)))(tf.scalar(x)), 1.5 / (1 - x / 2) ** 4, { rtol: 1e-9 });
@@ -170,7 +216,13 @@ describe('discreteAdjoint: higher orders and other ways in', () => {
       const rate = tf.variable(tf.scalar(0.7));
       const f = (x: tf.Tensor): tf.Tensor => {
         const twice = tf.mul(2, x);
-        return tf.sum(solve(odeProblem((u: tf.Tensor) => tf.mul(tf.mul(twice, rate), u), tf.scalar(1), [0, 1], {}), rk4(), { dt: 0.01 }).u);
+        return tf.sum(
+          solve(
+            odeProblem((u: tf.Tensor) => tf.mul(tf.mul(twice, rate), u), tf.scalar(1), [0, 1], {}),
+            rk4(),
+            { dt: 0.01 },
+          ).u,
+        );
       };
       const slope = (x: number): number => 1.4 * Math.exp(1.4 * x);
       expectClose(grad(f)(tf.scalar(0.5)), slope(0.5), { rtol: 1e-5 });
@@ -184,12 +236,18 @@ describe('discreteAdjoint: higher orders and other ways in', () => {
     tf.tidy(() => {
       const u = tf.tensor1d(u0);
       const p = tf.tensor1d(p0);
-      const { grad: ours } = valueAndGrad((x: tf.Tensor, q: tf.Tensor) => end(x, q, tsit5(), options), { argnums: [0, 1] })(u, p);
+      const { grad: ours } = valueAndGrad((x: tf.Tensor, q: tf.Tensor) => end(x, q, tsit5(), options), {
+        argnums: [0, 1],
+      })(u, p);
       const theirs = tf.grads((x: tf.Tensor, q: tf.Tensor) => end(x, q, tsit5(), options))([u, p]);
-      theirs.forEach((g, i) => expectClose(g, ours[i] as tf.Tensor, { rtol: tolerance({ float32: 1e-5, float64: 1e-13 }) }));
+      theirs.forEach((g, i) => {
+        expectClose(g, ours[i] as tf.Tensor, { rtol: tolerance({ float32: 1e-5, float64: 1e-13 }) });
+      });
       const variable = tf.variable(p);
       const { grads } = tf.variableGrads(() => end(u, variable, tsit5(), options) as tf.Scalar, [variable]);
-      expectClose(Object.values(grads)[0], ours[1] as tf.Tensor, { rtol: tolerance({ float32: 1e-5, float64: 1e-13 }) });
+      expectClose(Object.values(grads)[0], ours[1] as tf.Tensor, {
+        rtol: tolerance({ float32: 1e-5, float64: 1e-13 }),
+      });
       variable.dispose();
     });
   });
@@ -200,7 +258,7 @@ describe('discreteAdjoint: higher orders and other ways in', () => {
     for (let i = 0; i < 60; i++) {
       optimizer.minimize(() => {
         const { u } = solve(odeProblem((x: tf.Tensor, q: tf.Tensor) => tf.neg(tf.mul(q, x)), tf.scalar(1), [0, 1], rate), heun(), fixed(0.25));
-        return tf.square(tf.sub(u, Math.exp(-0.8))) as tf.Scalar;
+        return tf.square<tf.Scalar>(tf.sub(u, Math.exp(-0.8)));
       }, false, [rate]); // prettier-ignore
     }
     expect(rate.dataSync()[0]).to.be.closeTo(0.8, 0.05);
@@ -231,7 +289,11 @@ describe('discreteAdjoint: higher orders and other ways in', () => {
     if (!isFloat64) return this.skip();
     tf.tidy(() => {
       const inner = (x: tf.Tensor, q: tf.Tensor): tf.Tensor =>
-        solve(odeProblem((u: tf.Tensor, r: tf.Tensor) => tf.neg(tf.mul(r, u)), x, [0, 0.5], q), rk4(), { dt: 0.1 }).u;
+        solve(
+          odeProblem((u: tf.Tensor, r: tf.Tensor) => tf.neg(tf.mul(r, u)), x, [0, 0.5], q),
+          rk4(),
+          { dt: 0.1 },
+        ).u;
       const f = (q: tf.Tensor): tf.Tensor =>
         tf.sum(solve(odeProblem(inner, tf.tensor1d([1, 2]), [0, 1], q), heun(), fixed(0.2)).u);
       const q = tf.scalar(0.9);

@@ -11,9 +11,18 @@ const sum = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0);
 /** Elementary weights of all rooted trees up to order 5, and what the exact solution demands (Butcher). */
 function orderConditions({ a, c }: Tableau, b: readonly number[]): { order: number; residual: number }[] {
   const dot = (w: readonly number[], f: (i: number) => number): number => sum(w.map((x, i) => x * f(i)));
-  const A = (f: (j: number) => number) => (i: number): number => sum((a[i] ?? []).map((x, j) => x * f(j)));
-  const C = (k: number) => (i: number): number => c[i] ** k;
-  const times = (f: (i: number) => number, g: (i: number) => number) => (i: number): number => f(i) * g(i);
+  const A =
+    (f: (j: number) => number) =>
+    (i: number): number =>
+      sum((a[i] ?? []).map((x, j) => x * f(j)));
+  const C =
+    (k: number) =>
+    (i: number): number =>
+      c[i] ** k;
+  const times =
+    (f: (i: number) => number, g: (i: number) => number) =>
+    (i: number): number =>
+      f(i) * g(i);
   return [
     { order: 1, residual: sum(b) - 1 },
     { order: 2, residual: dot(b, C(1)) - 1 / 2 },

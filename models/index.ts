@@ -1,0 +1,1 @@
+export { neuralODE, type NeuralOdeOptions, type NeuralOdeState } from './neural-ode.js';

@@ -1,0 +1,295 @@
+/**
+ * The training loop: step after step, with reports, checkpoints and a way to stop, and without losing what was reached.
+ *
+ * A step is synchronous. The loop around it is not: losses are read as promises, so that backends that cannot wait
+ * (WebGPU) work, and the event loop gets its turn, so that an abort signal is heard.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { AnyLayer } from '../core/layer.js';
+import {
+  flag,
+  functionOption,
+  numberThat,
+  objectOption,
+  parseOptions,
+  positiveInteger,
+  positiveNumber,
+  z,
+} from '../core/options.js';
+import { disposeTree, leaves, type StateTree, type Tensor } from '../core/tree.js';
+import { batchesOf, type Data, type NextBatch } from './batches.js';
+import { saveCheckpoint } from './checkpoint.js';
+import type { Objective, TrainState } from './contract.js';
+import { TrainingError } from './errors.js';
+import { startProgress, type Progress, type ProgressOptions, type ProgressStream, type Standing } from './progress.js';
+import { disposeTrainState, singleTrainStep } from './train-state.js';
+
+/** What {@link TrainOptions.onStep} is told. Tensors in it are freed after the call; clone what should live longer. */
+export interface StepReport<M extends AnyLayer, S extends StateTree> {
+  /** The number of the step, counted from 1 and including those of the state that training began with. */
+  readonly step: number;
+  /** Before this step's update. */
+  readonly loss: number;
+  readonly stats: S;
+  /** After this step's update. */
+  readonly trainState: TrainState<M>;
+}
+
+export interface TrainOptions<M extends AnyLayer = AnyLayer, S extends StateTree = StateTree> {
+  /** How many steps to make. */
+  readonly steps: number;
+  /** Called after each step, and waited for. */
+  readonly onStep?: ((report: StepReport<M, S>) => void | Promise<void>) | undefined;
+  /** Show progress: a bar in a terminal, lines elsewhere. Default false. */
+  readonly progress?: boolean | ProgressOptions | undefined;
+  /** A file to save to at the end, when aborted, and every {@link checkpointEvery} steps. */
+  readonly checkpoint?: string | undefined;
+  /** Default: only at the end. */
+  readonly checkpointEvery?: number | undefined;
+  /** Stops training between two steps; what was reached is returned. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Read the loss every so many steps, for devices on which each reading means waiting. Default 1. With `onStep` it is
+   * read at each step in any case.
+   */
+  readonly readEvery?: number | undefined;
+  /** Stop with an error when a loss is not finite. Default true. */
+  readonly checkFinite?: boolean | undefined;
+}
+
+export interface TrainResult<M extends AnyLayer> {
+  readonly trainState: TrainState<M>;
+  /** The loss of each step, before its update. */
+  readonly losses: readonly number[];
+  /** Why training ended: all steps made, the signal, or no more data. */
+  readonly reason: 'steps' | 'aborted' | 'data ended';
+}
+
+const progressOptions = z.strictObject({
+  label: z.string().optional(),
+  stream: objectOption<ProgressStream>('a stream with a write method').optional(),
+  interval: positiveNumber.optional(),
+});
+
+const trainOptions = z.strictObject({
+  steps: numberThat((x) => Number.isSafeInteger(x) && x >= 0, 'a number of steps'),
+  onStep: functionOption().optional(),
+  progress: z.union([flag, progressOptions]).default(false),
+  checkpoint: z.string().min(1).optional(),
+  checkpointEvery: positiveInteger.optional(),
+  signal: objectOption<AbortSignal>('an AbortSignal').optional(),
+  readEvery: positiveInteger.default(1),
+  checkFinite: flag.default(true),
+});
+
+/** `T`, without being a place from which TypeScript infers it. */
+type Given<T> = [T][T extends unknown ? 0 : never];
+
+/**
+ * Train for a number of steps.
+ *
+ * `ts` and its tensors stay as they are, and the caller's; of the train states in between, everything is freed. The result
+ * has the last one, which is the caller's to free (`disposeTrainState`).
+ *
+ * @param objective `(model, ps, st, batch) => [loss, new states, stats]`, pure and made of tf operations.
+ * @param data A tree for all steps, an iterable of batches or a function `step => batch`; see {@link Data}.
+ * @throws TrainingError when a step, a callback or a checkpoint fails or a loss is not finite. It carries the last good train
+ *   state (for a loss that is not finite: the last one whose loss was) and the losses so far.
+ * @throws OptionError for options that do not fit.
+ */
+export async function train<M extends AnyLayer, D, S extends StateTree>(
+  objective: Objective<M, D, S>,
+  data: Data<Given<D>>,
+  ts: TrainState<M>,
+  options: TrainOptions<M, S>,
+): Promise<TrainResult<M>> {
+  const { progress, ...checked } = parseOptions(trainOptions, options, 'train');
+  const settings: Settings<M, S> = { ...checked, onStep: options.onStep };
+  const training = new Training(objective, batchesOf(data as Data<D>), ts, settings);
+  const shown = progress === false ? undefined : await startProgress(settings.steps, progress === true ? {} : progress);
+  return training.run(shown);
+}
+
+type Settings<M extends AnyLayer, S extends StateTree> = Omit<z.output<typeof trainOptions>, 'progress' | 'onStep'> &
+  Pick<TrainOptions<M, S>, 'onStep'>;
+
+/** The event loop gets its turn this often. */
+const PAUSE_AFTER = 25;
+
+const pause = (): Promise<void> =>
+  new Promise((resolve) => {
+    const { setImmediate: soon } = globalThis as { setImmediate?: (f: () => void) => unknown };
+    if (soon === undefined) setTimeout(resolve, 0);
+    else soon(resolve);
+  });
+
+class Training<M extends AnyLayer, D, S extends StateTree> {
+  private current: TrainState<M>;
+  /** What the last step was computed from: proven good as soon as the loss of that step has been read. */
+  private input: TrainState<M>;
+  /** The last state whose loss was seen to be finite. */
+  private proven: TrainState<M>;
+  private stats: S | undefined;
+  private readonly unread: Tensor[] = [];
+  private readonly losses: number[] = [];
+  private savedAt: number;
+  /** The number of the step that is being made or reported. */
+  private working: number;
+
+  constructor(
+    private readonly objective: Objective<M, D, S>,
+    private readonly nextBatch: NextBatch<D>,
+    private readonly initial: TrainState<M>,
+    private readonly settings: Settings<M, S>,
+  ) {
+    this.current = this.input = this.proven = initial;
+    this.savedAt = this.working = initial.step;
+  }
+
+  async run(progress: Progress | undefined): Promise<TrainResult<M>> {
+    let reason: TrainResult<M>['reason'] | 'failed' = 'failed';
+    try {
+      reason = await this.loop(progress);
+      await this.settle();
+      await this.checkParameters();
+      if (this.settings.checkpoint !== undefined) await saveCheckpoint(this.settings.checkpoint, this.current);
+      return Object.freeze({ trainState: this.current, losses: this.losses, reason });
+    } catch (error) {
+      throw await this.failure(error);
+    } finally {
+      disposeTree([this.unread, this.stats]);
+      const standing = await this.standing();
+      progress?.end(standing, reason === 'steps' ? 'done' : reason);
+      // On success everything but the current state goes; on failure the error carries what is to stay.
+      if (reason !== 'failed') this.keepOnly(this.current);
+    }
+  }
+
+  private async loop(progress: Progress | undefined): Promise<TrainResult<M>['reason']> {
+    const { steps, signal, onStep, readEvery } = this.settings;
+    let paused = performance.now();
+    for (let done = 0; done < steps; done++) {
+      if (signal?.aborted === true) return 'aborted';
+      this.working = this.current.step + 1;
+      if (!this.advance()) return 'data ended';
+      const showing = progress?.due() === true ? progress : undefined;
+      if (showing !== undefined || onStep !== undefined || this.unread.length >= readEvery) await this.settle();
+      if (onStep !== undefined) await onStep(this.report());
+      const standing = showing === undefined ? undefined : await this.standing();
+      if (standing !== undefined) showing?.show(standing);
+      await this.saveIfDue();
+      if (performance.now() - paused > PAUSE_AFTER) {
+        await pause();
+        paused = performance.now();
+      }
+    }
+    return 'steps';
+  }
+
+  /** One step; false when there is no more data. */
+  private advance(): boolean {
+    const made: { step?: ReturnType<typeof singleTrainStep<M, D, S>> } = {};
+    tf.tidy(() => {
+      const next = this.nextBatch(this.current.step);
+      if (next === undefined) return [];
+      const step = (made.step = singleTrainStep(this.objective, next.batch, this.current));
+      const { parameters, states, optimiserState } = step.trainState;
+      return leaves([step.loss, step.stats, parameters, states, optimiserState]);
+    });
+    if (made.step === undefined) return false;
+    const { loss, stats, trainState } = made.step;
+    this.unread.push(loss);
+    disposeTree(this.stats);
+    this.stats = stats;
+    const old = this.input;
+    this.input = this.current;
+    this.current = trainState;
+    this.free(old);
+    return true;
+  }
+
+  /** Read the losses of the steps since the last time; with them, what those steps were computed from is proven. */
+  private async settle(): Promise<void> {
+    const { unread, losses, settings } = this;
+    if (unread.length === 0) return;
+    const values = await Promise.all(unread.map((loss) => loss.data()));
+    disposeTree(unread.splice(0));
+    for (const [value] of values) {
+      if (settings.checkFinite && !Number.isFinite(value)) {
+        throw TrainingError.notFinite(value, this.initial.step + losses.length + 1, this.proven, [...losses]);
+      }
+      losses.push(value);
+    }
+    const old = this.proven;
+    this.proven = this.input;
+    this.free(old);
+  }
+
+  private report(): StepReport<M, S> {
+    const { current, losses, stats } = this;
+    return { step: current.step, loss: losses[losses.length - 1], stats: stats as S, trainState: current };
+  }
+
+  private async standing(): Promise<Standing | undefined> {
+    const { losses, current } = this;
+    if (losses.length === 0) return undefined;
+    const rate = current.optimiser.rate(current.optimiserState);
+    const value = rate === undefined ? undefined : (await rate.data())[0];
+    rate?.dispose();
+    return { done: current.step - this.initial.step, loss: losses[losses.length - 1], rate: value };
+  }
+
+  /** A state is saved when its own loss has been read: the file never holds one that had already failed. */
+  private async saveIfDue(): Promise<void> {
+    const { checkpoint, checkpointEvery } = this.settings;
+    if (checkpoint === undefined || checkpointEvery === undefined) return;
+    if (this.proven.step - this.savedAt < checkpointEvery) return;
+    this.savedAt = this.proven.step;
+    await saveCheckpoint(checkpoint, this.proven);
+  }
+
+  /** No step follows the last that would show what its update did. */
+  private async checkParameters(): Promise<void> {
+    const { current, initial, proven, losses, settings } = this;
+    if (!settings.checkFinite || current === initial) return;
+    const finite = tf.tidy(() => {
+      const each = leaves(current.parameters).map((x) => tf.all(tf.isFinite(x)));
+      return each.length === 0 ? tf.scalar(true, 'bool') : tf.all(tf.stack(each));
+    });
+    const [all] = await finite.data();
+    finite.dispose();
+    if (all !== 0) return;
+    const message = `the parameters are not finite after step ${current.step}`;
+    throw new TrainingError(message, current.step, proven, [...losses]);
+  }
+
+  private async failure(error: unknown): Promise<TrainingError> {
+    if ((error as Partial<Error> | null)?.name === 'TrainingError') {
+      this.keepOnly(this.proven);
+      return error as TrainingError;
+    }
+    try {
+      await this.settle();
+    } catch (worse) {
+      this.keepOnly(this.proven);
+      return worse as TrainingError;
+    }
+    this.keepOnly(this.current);
+    const step = this.working;
+    const message = `training stopped at step ${step}: ${error instanceof Error ? error.message : String(error)}`;
+    return new TrainingError(message, step, this.current, [...this.losses], { cause: error });
+  }
+
+  private keepOnly(kept: TrainState<M>): void {
+    const others = new Set([this.current, this.input, this.proven]);
+    others.delete(kept);
+    this.current = this.input = this.proven = kept;
+    for (const ts of others) this.free(ts);
+  }
+
+  /** Free a state that training made, unless it is still one of the three. */
+  private free(ts: TrainState<M>): void {
+    const needed = [this.initial, this.current, this.input, this.proven];
+    if (!needed.includes(ts)) disposeTrainState(ts);
+  }
+}

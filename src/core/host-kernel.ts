@@ -63,7 +63,7 @@ function registerHostKernel(kernel: HostKernel, backendName: string): void {
     backendName,
     kernelFunc: ({ inputs, attrs, backend }) =>
       kernel.run({
-        inputs: Object.values(inputs).filter((x) => x !== undefined),
+        inputs: Object.values(inputs).filter((x): x is tf.TensorInfo => x !== undefined),
         attrs: attrs ?? {},
         backend: backend as unknown as tf.KernelBackend,
       }),

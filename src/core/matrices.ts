@@ -2,30 +2,23 @@
  * Random matrices that need more than a draw for each element.
  */
 import * as tf from '@tensorflow/tfjs';
+import { Matrix, QrDecomposition } from 'ml-matrix';
 import { floatsFor } from './floats.js';
 import { defineHostKernel, upload } from './host-kernel.js';
 import { normal, permutation, split, type Key } from './random.js';
 import type { Tensor } from './tree.js';
 
 /**
- * Orthonormal rows from independent normal ones (Gram and Schmidt, twice over: "twice is enough" for working accuracy).
- * Because the normal distribution has no preferred direction, neither has the result.
+ * Orthonormal columns from independent normal ones: Q of the QR decomposition, each column with the sign of R's diagonal.
+ * With that sign the result has no preferred direction (F. Mezzadri, Notices AMS 54, 2007).
  */
-function orthonormaliseRows(rows: Float64Array[]): void {
-  rows.forEach((row, i) => {
-    for (let pass = 0; pass < 2; pass++) {
-      for (let j = 0; j < i; j++) {
-        const other = rows[j];
-        let dot = 0;
-        for (let k = 0; k < row.length; k++) dot += row[k] * other[k];
-        for (let k = 0; k < row.length; k++) row[k] -= dot * other[k];
-      }
-      let square = 0;
-      for (const x of row) square += x * x;
-      const scale = 1 / Math.sqrt(square);
-      for (let k = 0; k < row.length; k++) row[k] *= scale;
-    }
+function orthonormalColumns(normals: Matrix): Matrix {
+  const qr = new QrDecomposition(normals);
+  const q = qr.orthogonalMatrix;
+  qr.upperTriangularMatrix.diagonal().forEach((r, column) => {
+    if (r < 0) q.mulColumn(column, -1);
   });
+  return q;
 }
 
 const orthonormalKernel = defineHostKernel({
@@ -36,17 +29,12 @@ const orthonormalKernel = defineHostKernel({
     const columns = x.shape[x.shape.length - 1];
     const rows = columns === 0 ? 0 : drawn.length / columns;
     const out = floatsFor(backend, drawn.length);
-    // The shorter side is made orthonormal: vector i, element k stands at i * step + k * stride.
-    const tall = rows >= columns;
-    const [count, length, step, stride] = tall ? [columns, rows, 1, columns] : [rows, columns, columns, 1];
-    const vectors = Array.from({ length: count }, (_, i) =>
-      Float64Array.from({ length }, (__, k) => drawn[i * step + k * stride]),
-    );
-    orthonormaliseRows(vectors);
+    if (drawn.length === 0) return [upload(backend, out, [...x.shape], 'float32')];
+    // The shorter side is made orthonormal.
+    const given = new Matrix(Array.from({ length: rows }, (_, i) => drawn.slice(i * columns, (i + 1) * columns)));
+    const q = rows >= columns ? orthonormalColumns(given) : orthonormalColumns(given.transpose()).transpose();
     const gain = attrs.gain as number;
-    vectors.forEach((vector, i) => {
-      vector.forEach((value, k) => (out[i * step + k * stride] = gain * value));
-    });
+    for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[i * columns + j] = gain * q.get(i, j);
     return [upload(backend, out, [...x.shape], 'float32')];
   },
 });

@@ -126,7 +126,10 @@ class Printing {
     if (summary !== '') lines.push(withComment(summary, inner, COMMENT_COLUMN, own, ','));
     else if (own !== '') lines.push(withComment('', inner, COMMENT_COLUMN, `${own} of its own`, ''));
     for (const members of this.runs(siblings)) {
-      lines.push(...this.element(members[0].layer, `${fieldOf(members)} = `, inner, copies * members.length));
+      const field = fieldOf(members);
+      // A wrapper's only layer has the wrapper's own tree: there is no field to print.
+      const prefix = field === '' ? '' : `${field} = `;
+      lines.push(...this.element(members[0].layer, prefix, inner, copies * members.length));
     }
     return lines;
   }

@@ -48,7 +48,7 @@ export function rmsProp(rate: Rate = 0.001, options: RMSPropOptions = {}): Optim
   });
 }
 
-export interface EpsilonOptions {
+export interface AdaGradOptions {
   /** Added to the denominator. Default 1e-8. */
   readonly epsilon?: number | undefined;
 }
@@ -58,7 +58,7 @@ export interface EpsilonOptions {
  *
  * @param rate Default 0.1.
  */
-export function adaGrad(rate: Rate = 0.1, options: EpsilonOptions = {}): Optimiser {
+export function adaGrad(rate: Rate = 0.1, options: AdaGradOptions = {}): Optimiser {
   const { epsilon } = optionsOf({ epsilon: nonNegative(1e-8) }, options, 'adaGrad');
   return optimiserFromRule({
     name: 'adaGrad',
@@ -74,7 +74,7 @@ export function adaGrad(rate: Rate = 0.1, options: EpsilonOptions = {}): Optimis
   });
 }
 
-export interface AdaDeltaOptions extends EpsilonOptions {
+export interface AdaDeltaOptions extends AdaGradOptions {
   /** Decay of both averages. Default 0.9. */
   readonly rho?: number | undefined;
 }

@@ -7,7 +7,7 @@ export {
   rmsProp,
   rprop,
   type AdaDeltaOptions,
-  type EpsilonOptions,
+  type AdaGradOptions,
   type RMSPropOptions,
   type RpropOptions,
 } from './adaptive.js';

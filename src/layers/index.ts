@@ -1,0 +1,24 @@
+export { LayerError } from './check.js';
+export { compact, type CompactLayer, type CompactOptions, type CompactScope } from './compact.js';
+export {
+  branchLayer,
+  chain,
+  maxout,
+  pairwiseFusion,
+  parallel,
+  repeatedLayer,
+  skipConnection,
+  type RepeatedOptions,
+} from './containers.js';
+export { bilinear, dense, scale, type AffineOptions, type AffineParameters } from './dense.js';
+export { alphaDropout, dropout, type DropoutOptions, type DropoutState } from './dropout.js';
+export {
+  flattenLayer,
+  noOpLayer,
+  reshapeLayer,
+  reverseSequence,
+  selectDim,
+  wrappedFunction,
+  type FlattenOptions,
+} from './functions.js';
+export type { Container, NamedParts, Part, Stateless } from './types.js';

@@ -215,15 +215,15 @@ const slope = (h: number, l: number): Point => {
   const du = tf.tidy(() => network.apply(tf.tensor2d([[Math.log(h), Math.log(l)]]), parameters.flow, states.flow.model)[0]);
   const [dh, dl] = du.dataSync();
   du.dispose();
-  return [dh, dl];
+  return [h * dh, l * dl];
 };
 const svg = figure(
   [
     { title: 'Pelts', x: { label: 'year', format: 'd' }, y: { label: 'thousands' }, series: overTime },
     {
       title: 'Phase portrait',
-      x: { label: 'hare (thousands)', scale: 'log' },
-      y: { label: 'lynx (thousands)', scale: 'log' },
+      x: { label: 'hare (thousands)' },
+      y: { label: 'lynx (thousands)' },
       series: [
         { name: 'neural ODE', kind: 'line', colour: '#009e73', points: curves.network.map(asPoint) },
         { name: 'record', kind: 'dots', colour: '#000000', points: logs.map(asPoint) },
@@ -240,7 +240,7 @@ const svg = figure(
       ],
     },
   ],
-  { title: 'Lynx and hare, Hudson’s Bay Company, 1900 to 1920' },
+  { title: 'Lynx and hare, Hudson’s Bay Company, 1900 to 1920', width: 520 },
 );
 const written = saveFigure(svg, join(options.out, 'lynx-hare'));
 const checkpoint = join(options.out, 'lynx-hare.safetensors');

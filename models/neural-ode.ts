@@ -8,7 +8,7 @@ import { applyChild, type Layer } from '../src/core/layer.js';
 import { defineLayer } from '../src/core/print.js';
 import { leaves, type StateTree, type Tensor, type Tree } from '../src/core/tree.js';
 import { tsit5, type OdeAlgorithm } from '../solvers/ode/algorithms.js';
-import { parseOdeOptions, type OdeOptions } from '../solvers/ode/options.js';
+import { checkSaveAt, parseOdeOptions, type OdeOptions } from '../solvers/ode/options.js';
 import { odeProblem } from '../solvers/ode/problem.js';
 import { solve } from '../solvers/solve.js';
 
@@ -59,7 +59,7 @@ export function neuralODE<U extends Tree, P extends Tree, S extends StateTree>(
   if (!Array.isArray(span) || span.length !== 2 || !span.every((t) => Number.isFinite(t))) {
     throw new TypeError(`neuralODE: tspan must be two finite numbers [t0, t1], got ${JSON.stringify(tspan)}`);
   }
-  parseOdeOptions(algorithm, solverOptions);
+  checkSaveAt(parseOdeOptions(algorithm, solverOptions).saveAt, tspan[0], tspan[1]);
   const rightHandSide = (u: U, p: P, t: Tensor, st: S): [U, S] =>
     applyChild('model', layer, timeDependent ? [u, t] : u, p, st);
 

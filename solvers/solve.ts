@@ -10,7 +10,7 @@ import { currentTrace, traceGraph, TraceError, type Trace } from '../src/graph/t
 import type { OdeAlgorithm } from './ode/algorithms.js';
 import { traceField } from './ode/field.js';
 import type { Integration } from './ode/integrate.js';
-import { parseOdeOptions, type OdeOptions, type ParsedOdeOptions } from './ode/options.js';
+import { checkSaveAt, parseOdeOptions, type OdeOptions, type ParsedOdeOptions } from './ode/options.js';
 import type { OdeProblem, Time } from './ode/problem.js';
 import { RETCODES, SolveError, type Retcode, type SolveStats } from './retcode.js';
 import { makeSolveNode, solvePrimitive, type SolvePlan } from './sensitivity/solve-primitive.js';
@@ -50,7 +50,7 @@ export function solve<U extends Tree, P>(
   }
   const parsed = parseOdeOptions(algorithm, options);
   const [t0, t1] = problem.tspan.map(hostTime);
-  checkSaveAt(parsed, t0, t1);
+  checkSaveAt(parsed.saveAt, t0, t1);
   const trace = currentTrace();
   return trace === undefined ? solveNow(problem, algorithm, parsed) : solveTraced(problem, algorithm, parsed, trace);
 }
@@ -151,21 +151,6 @@ function planOf(parsed: ParsedOdeOptions, t0: number | null, t1: number | null):
   const largest = Math.max(Math.abs(t0 ?? 0), Math.abs(t1 ?? 0));
   const dtMin = parsed.dtMin ?? 16 * Number.EPSILON * largest;
   return { t0, t1, saveAt: parsed.saveAt, stepping: parsed.stepping, maxSteps: parsed.maxSteps, dtMin };
-}
-
-/** What can be said of the saved times before the end times are known, is. */
-function checkSaveAt({ saveAt }: ParsedOdeOptions, t0: number | null, t1: number | null): void {
-  if (saveAt === null) return;
-  const forwards = t0 !== null && t1 !== null ? t1 >= t0 : saveAt[saveAt.length - 1] >= saveAt[0];
-  saveAt.forEach((t, i) => {
-    if (i === 0 || (forwards ? t >= saveAt[i - 1] : t <= saveAt[i - 1])) return;
-    throw new RangeError(
-      `solve: saveAt must be sorted in the direction of integration; saveAt[${i}] = ${t} follows ${saveAt[i - 1]}`,
-    );
-  });
-  if (t0 === null || t1 === null) return;
-  const outside = saveAt.find((t) => t < Math.min(t0, t1) || t > Math.max(t0, t1));
-  if (outside !== undefined) throw new RangeError(`solve: saveAt ${outside} lies outside the span [${t0}, ${t1}]`);
 }
 
 function checkFinite(u0: Tensor): void {

@@ -101,3 +101,18 @@ export function parseOdeOptions(algorithm: OdeAlgorithm, options: OdeOptions): P
     throwOnFailure: given.throwOnFailure,
   };
 }
+
+/** Saved times in order and within the span, as far as its ends are known (null: a tensor, known when the solve runs). */
+export function checkSaveAt(saveAt: readonly number[] | null, t0: number | null, t1: number | null): void {
+  if (saveAt === null) return;
+  const forwards = t0 !== null && t1 !== null ? t1 >= t0 : saveAt[saveAt.length - 1] >= saveAt[0];
+  saveAt.forEach((t, i) => {
+    if (i === 0 || (forwards ? t >= saveAt[i - 1] : t <= saveAt[i - 1])) return;
+    throw new RangeError(
+      `solve: saveAt must be sorted in the direction of integration; saveAt[${i}] = ${t} follows ${saveAt[i - 1]}`,
+    );
+  });
+  if (t0 === null || t1 === null) return;
+  const outside = saveAt.find((t) => t < Math.min(t0, t1) || t > Math.max(t0, t1));
+  if (outside !== undefined) throw new RangeError(`solve: saveAt ${outside} lies outside the span [${t0}, ${t1}]`);
+}

@@ -16,6 +16,7 @@ import {
   dense,
   disposeTrainState,
   key,
+  layerToString,
   mse,
   normalInit,
   parameterLength,
@@ -71,7 +72,7 @@ const network: Field = chain(
   (u: Tensor) => tf.sub(u, centre),
   dense(2, 16, 'tanh'),
   dense(16, 2, 'identity', { initWeight: normalInit(0.05), initBias: zerosInit() }),
-) as Field;
+);
 
 /** Lotka and Volterra: (log h)' = a - b l, (log l)' = d h - c, with a, b, c, d positive as exponentials. */
 const lotkaVolterra: Field = compact(
@@ -85,7 +86,7 @@ const lotkaVolterra: Field = compact(
     const [h, l] = tf.split(tf.exp(u), 2, 1);
     return tf.concat([tf.sub(a, tf.mul(b, l)), tf.sub(tf.mul(d, h), c)], 1);
   },
-) as Field;
+);
 
 /** The trajectory from an initial state that is trained too, saved at the given times after 1900: [time, 1, 2]. */
 const trajectory = (field: Field, saveAt: readonly number[]) =>
@@ -134,7 +135,12 @@ async function fit(name: string, field: Field, steps: number, rate: number, seed
     const count = Math.max(1, Math.round(steps * share));
     const model = trajectory(field, yearly(years));
     const [fresh, st] = setup(key(seed), model);
-    const start = trainState(model, state?.parameters ?? fresh, st, adam(cosineDecay(rate, { steps: count, final: rate / 100 })));
+    const start = trainState(
+      model,
+      state?.parameters ?? fresh,
+      st,
+      adam(cosineDecay(rate, { steps: count, final: rate / 100 })),
+    );
     const data: Data = { target: tf.tensor3d(logs.slice(0, years).map((pair) => [[...pair]])), unused: tf.scalar(0) };
     const result = await train(objective, data, start, {
       steps: count,
@@ -168,7 +174,7 @@ function errors(field: Field, fitted: Fit): Pair {
 const started = performance.now();
 const backend = await useBackend(options.backend);
 console.log(`Pelts of ${year.length} years on backend ${backend}. The model:\n`);
-console.log(String(trajectory(network, yearly(year.length))), '\n');
+console.log(`${layerToString(trajectory(network, yearly(year.length)))}\n`);
 
 let best: { fitted: Fit; error: Pair } | undefined;
 for (let restart = 0; restart < options.restarts; restart++) {
@@ -202,7 +208,10 @@ printTable([
 ]);
 
 const fine = Array.from({ length: 201 }, (_, i) => i / 10);
-const curves = { network: predict(network, neural.fitted, fine), classical: predict(lotkaVolterra, classicalFit, fine) };
+const curves = {
+  network: predict(network, neural.fitted, fine),
+  classical: predict(lotkaVolterra, classicalFit, fine),
+};
 const COLOUR = { hare: '#0072b2', lynx: '#d55e00' };
 const overTime = SPECIES.flatMap((name, j): Series[] => [
   { name: `${name}, record`, kind: 'dots', colour: COLOUR[name], points: year.map((y, i): Point => [y, [hare, lynx][j][i]]) },
@@ -212,7 +221,9 @@ const overTime = SPECIES.flatMap((name, j): Series[] => [
 const asPoint = (pair: Pair): Point => [Math.exp(pair[0]), Math.exp(pair[1])];
 const { parameters, states } = neural.fitted.state;
 const slope = (h: number, l: number): Point => {
-  const du = tf.tidy(() => network.apply(tf.tensor2d([[Math.log(h), Math.log(l)]]), parameters.flow, states.flow.model)[0]);
+  const du = tf.tidy(
+    () => network.apply(tf.tensor2d([[Math.log(h), Math.log(l)]]), parameters.flow, states.flow.model)[0],
+  );
   const [dh, dl] = du.dataSync();
   du.dispose();
   return [h * dh, l * dl];

@@ -13,6 +13,7 @@ import {
   disposeTrainState,
   foldIn,
   key,
+  layerToString,
   mae,
   normalInit,
   permutation,
@@ -46,7 +47,7 @@ const backend = await useBackend(options.backend);
 
 const A = tf.tensor2d([[-0.1, 2], [-2, -0.1]]); // prettier-ignore
 const truth = solve(
-  odeProblem((y: Tensor) => tf.matMul(tf.pow(y, 3) as tf.Tensor2D, A), tf.tensor2d([[2, 0]]), [0, END], {}),
+  odeProblem((y: Tensor) => tf.matMul(tf.pow<tf.Tensor2D>(y, 3), A), tf.tensor2d([[2, 0]]), [0, END], {}),
   dopri5(),
   { saveAt: times, reltol: 1e-6, abstol: 1e-8 },
 );
@@ -67,7 +68,7 @@ const model = neuralODE(field, {
   reltol: 1e-5,
   abstol: 1e-7,
 });
-console.log(String(model), '\n');
+console.log(`${layerToString(model)}\n`);
 
 interface Batch {
   readonly start: Tensor;
@@ -94,13 +95,19 @@ const batch = (step: number): Batch => {
 const [ps, st] = setup(forModel, model);
 const rows: { step: number; loss: number; evaluations: number }[] = [];
 const every = Math.max(1, Math.floor(options.steps / 10));
-const { trainState: trained, losses } = await train(objective, batch, trainState(model, ps, st, rmsProp(1e-3, { rho: 0.99 })), {
-  steps: options.steps,
-  progress: { label: 'spiral' },
-  onStep: ({ step, loss, stats }) => {
-    if (step === 1 || step % every === 0) rows.push({ step, loss, evaluations: readStatistics(stats.statistics).evaluations });
+const { trainState: trained, losses } = await train(
+  objective,
+  batch,
+  trainState(model, ps, st, rmsProp(1e-3, { rho: 0.99 })),
+  {
+    steps: options.steps,
+    progress: { label: 'spiral' },
+    onStep: ({ step, loss, stats }) => {
+      if (step === 1 || step % every === 0)
+        rows.push({ step, loss, evaluations: readStatistics(stats.statistics).evaluations });
+    },
   },
-});
+);
 console.log('\nLoss (mean absolute error of a batch) and evaluations of the field in its solve:');
 printTable(rows);
 

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { record, root, run, tool } from './tools.js';
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const folder = mkdtempSync(join(tmpdir(), 'nullcline-package-'));
 const tarball = join(folder, `${manifest.name}-${manifest.version}.tgz`);
 let failures = 0;
@@ -118,6 +119,14 @@ try {
     await check('same losses everywhere', async () => {
       const different = new Set(Object.values(printed));
       if (different.size !== 1 || Object.keys(printed).length !== 3) throw new Error(JSON.stringify(printed, null, 2));
+    });
+    await check('the program of the README', async () => {
+      const [, program, expected] = /```js\n(.*?)```\s+```text\n(.*?)```/s.exec(readme) ?? [];
+      writeFileSync(join(folder, 'readme.mjs'), program);
+      const found = await output([process.execPath, 'readme.mjs']);
+      // The model's printout ends with a space that editors take away.
+      const lines = (text) => text.trim().split('\n').map((line) => line.trimEnd()).join('\n'); // prettier-ignore
+      if (lines(found) !== lines(expected)) throw new Error(`printed\n${found}\ninstead of\n${expected}`);
     });
     await check('both builds in one process', async () => void (await output([process.execPath, 'both.mjs'])));
   }

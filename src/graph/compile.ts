@@ -49,7 +49,10 @@ export function traceFunction(f: (...args: never[]) => unknown, args: Flattened)
  *
  * @param f A pure function of trees of tensors that returns a tree of tensors.
  */
-export function compile<A extends unknown[], R>(f: (...args: A) => R, options: CompileOptions = {}): Compiled<(...args: A) => R> {
+export function compile<A extends unknown[], R>(
+  f: (...args: A) => R,
+  options: CompileOptions = {},
+): Compiled<(...args: A) => R> {
   const { maxSignatures = 64 } = options;
   const remembered = new Map<string, Traced>();
   const stats = { traces: 0, hits: 0 };
@@ -57,13 +60,17 @@ export function compile<A extends unknown[], R>(f: (...args: A) => R, options: C
     let traced = remembered.get(args.signature);
     if (traced === undefined) {
       stats.traces++;
-      traced = traceFunction(f as (...args: never[]) => unknown, args);
+      traced = traceFunction(f, args);
     } else {
       stats.hits++;
       remembered.delete(args.signature);
     }
     remembered.set(args.signature, traced); // now the youngest
-    if (remembered.size > maxSignatures) remembered.delete(remembered.keys().next().value as string);
+    for (const [signature, { program }] of remembered) {
+      if (remembered.size <= maxSignatures) break;
+      remembered.delete(signature);
+      program.dispose();
+    }
     return traced;
   };
   const compiled = (...args: A): R => {
@@ -73,7 +80,7 @@ export function compile<A extends unknown[], R>(f: (...args: A) => R, options: C
     return rebuild(program.run(given.tensors)) as R;
   };
   return Object.assign(compiled, {
-    stats: stats as CompileStats,
+    stats: stats,
     programFor: (...args: unknown[]) => lookUp(flattenArguments(args)).program,
   });
 }
@@ -83,5 +90,9 @@ export function runOnce<R>(f: (...args: never[]) => R, args: readonly unknown[])
   if (currentTrace() !== undefined) return f(...(args as never[]));
   const given = flattenArguments(args);
   const { program, rebuild } = traceFunction(f, given);
-  return rebuild(program.run(given.tensors)) as R;
+  try {
+    return rebuild(program.run(given.tensors)) as R;
+  } finally {
+    program.dispose();
+  }
 }

@@ -25,6 +25,9 @@ interface GradConfig {
 
 const carriesDerivative = (v: Value): boolean => v.dtype === 'float32' || v.dtype === 'complex64';
 
+/** A cotangent of zero: complex for a complex value, real for any other. */
+const zerosOf = ({ shape, dtype }: Value): tf.Tensor => tf.zeros(shape, dtype === 'complex64' ? dtype : 'float32');
+
 const isZero = (v: Value): boolean => v.node.kernel === 'ZerosLike' || splatOf(v) === 0;
 
 /**
@@ -86,7 +89,7 @@ function nodeVjp(
     return primitive.vjp({ inputs, outputs, dys, needed });
   }
   const names = node.inputNames ?? inputs.map((_, i) => String(i));
-  const filled = dys.map((dy, i) => dy ?? tf.zeros(node.outputs[i].shape));
+  const filled = dys.map((dy, i) => dy ?? zerosOf(node.outputs[i]));
   const rule = findRule(node.kernel);
   const config = tf.getGradient(node.kernel) as GradConfig | undefined;
   if (rule !== undefined) {

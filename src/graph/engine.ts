@@ -32,6 +32,7 @@ export interface EngineInternals {
   gradients(f: () => tf.Tensor, xs: tf.Tensor[], dy?: tf.Tensor | null, allowNoGradients?: boolean): GradientsResult;
   makeTensorFromTensorInfo(info: tf.TensorInfo, backend?: tf.KernelBackend): tf.Tensor;
   makeTensor(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): tf.Tensor;
+  disposeTensor(tensor: tf.Tensor): void;
   moveData(backend: tf.KernelBackend, dataId: object): void;
   removeDataId(dataId: object, backend: tf.KernelBackend): void;
   startScope(name?: string): void;

@@ -8,12 +8,20 @@ import type { RunContext } from './primitive.js';
 /** A buffer of the active backend. Whoever receives one frees it: `backend.disposeData(buffer.dataId)`. */
 export type Buffer = tf.TensorInfo;
 
+/** Another reference to the same buffer, to be freed on its own. */
+export function share(backend: tf.KernelBackend, buffer: Buffer): Buffer {
+  backend.incRef(buffer.dataId);
+  return { dataId: buffer.dataId, shape: buffer.shape, dtype: buffer.dtype };
+}
+
 export interface Executable {
   /**
    * Run on buffers of this executable's backend. Inputs and captured tensors stay the caller's, in the order of
    * `graph.inputs` and of the graph's captured nodes; the outputs are the caller's to free.
    */
   run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[];
+  /** Free what is held between runs (constants). It is also freed when the executable is garbage collected. */
+  dispose(): void;
 }
 
 export interface Executor {

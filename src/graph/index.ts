@@ -1,5 +1,16 @@
 export { compile, type Compiled, type CompileOptions, type CompileStats } from './compile.js';
 export { DifferentiationError } from './differentiate.js';
-export { ExecutionError } from './interpret.js';
+export { explain } from './explain.js';
+export { ExecutionError } from './kernels.js';
 export { TraceError } from './trace.js';
-export { grad, GradientError, hvp, jacobian, jvp, stopGradient, valueAndGrad, vjp, type GradOptions } from './transform.js';
+export {
+  grad,
+  GradientError,
+  hvp,
+  jacobian,
+  jvp,
+  stopGradient,
+  valueAndGrad,
+  vjp,
+  type GradOptions,
+} from './transform.js';

@@ -6,28 +6,10 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { asStored } from '../core/floats.js';
-import { findHostKernel } from '../core/host-kernel.js';
-import { scopeNote } from '../core/scope.js';
-import { engineInternals } from './engine.js';
-import type { Buffer, Executable, Executor } from './executor.js';
-import {
-  arrangeInputs,
-  CAPTURED,
-  CONSTANT,
-  INPUT,
-  PRIMITIVE,
-  type ConstantAttrs,
-  type Graph,
-  type Node,
-  type Value,
-} from './graph.js';
-import type { PrimitiveAttrs, RunContext } from './primitive.js';
-
-export class ExecutionError extends Error {
-  override readonly name = 'ExecutionError';
-}
-
-type Kernel = (node: Node, inputs: readonly Buffer[], context: RunContext) => Buffer | Buffer[];
+import { share, type Buffer, type Executable, type Executor } from './executor.js';
+import { CAPTURED, CONSTANT, INPUT, type ConstantAttrs, type Graph, type Node, type Value } from './graph.js';
+import { findKernel, type Kernel } from './kernels.js';
+import type { RunContext } from './primitive.js';
 
 interface Step {
   readonly node: Node;
@@ -38,26 +20,36 @@ interface Step {
   readonly frees: readonly number[];
 }
 
-/** Another reference to the same buffer, to be freed on its own. */
-export function share(backend: tf.KernelBackend, buffer: Buffer): Buffer {
-  backend.incRef(buffer.dataId);
-  return { dataId: buffer.dataId, shape: buffer.shape, dtype: buffer.dtype };
-}
+export { share };
 
 export const interpreter: Executor = {
   name: 'interpret',
   prepare: (graph, backend, backendName) => new Interpretation(graph, backend, backendName),
 };
 
+interface Held {
+  readonly backend: tf.KernelBackend;
+  readonly buffers: Buffer[];
+}
+
+const free = ({ backend, buffers }: Held): void => {
+  for (const { dataId } of buffers.splice(0)) backend.disposeData(dataId);
+};
+
+/** Constants of programs that are forgotten without having been disposed of. */
+const forgotten = new FinalizationRegistry<Held>(free);
+
 class Interpretation implements Executable {
   private readonly steps: Step[] = [];
   private readonly constants: { slot: number; buffer: Buffer }[] = [];
+  private readonly constantIds: ReadonlySet<object>;
   private readonly inputSlots: number[];
   private readonly capturedSlots: number[] = [];
   private readonly outputSlots: number[];
   /** Slots that the caller or this object owns: never freed within a run. */
   private readonly borrowed = new Set<number>();
   private readonly slotCount: number;
+  private readonly held: Held;
 
   constructor(
     graph: Graph,
@@ -97,6 +89,23 @@ class Interpretation implements Executable {
       this.steps.push({ node, kernel: findKernel(node, backendName), inputs, outputs, frees });
     }
     this.slotCount = slots.size;
+    this.constantIds = new Set(this.constants.map(({ buffer }) => buffer.dataId));
+    this.held = { backend, buffers: this.constants.map(({ buffer }) => buffer) };
+    forgotten.register(this, this.held, this);
+  }
+
+  dispose(): void {
+    forgotten.unregister(this);
+    free(this.held);
+  }
+
+  /** Results that lie in a constant's buffer get one of their own, since the caller and we free ours separately. */
+  private copyOf(buffer: Buffer, isShared: boolean): Buffer {
+    const { dataId, shape, dtype } = buffer;
+    const values = this.backend.readSync(dataId) as Float32Array;
+    const copy = { dataId: this.backend.write(values.slice(), shape, dtype), shape, dtype };
+    if (!isShared) this.backend.disposeData(dataId);
+    return copy;
   }
 
   private uploadConstant(node: Node): Buffer {
@@ -131,64 +140,10 @@ class Interpretation implements Executable {
     const given = new Set<number>();
     return this.outputSlots.map((s) => {
       const buffer = slots[s] as Buffer;
-      if (borrowed.has(s) || given.has(s)) return share(backend, buffer);
+      const isShared = borrowed.has(s) || given.has(s);
       given.add(s);
-      return buffer;
+      if (this.constantIds.has(buffer.dataId)) return this.copyOf(buffer, isShared);
+      return isShared ? share(backend, buffer) : buffer;
     });
   }
 }
-
-function findKernel(node: Node, backendName: string): Kernel {
-  const { kernel: name, attrs, scope } = node;
-  if (name === PRIMITIVE) {
-    const { primitive } = attrs as unknown as PrimitiveAttrs;
-    return (_, inputs, context) => primitive.run(inputs, context);
-  }
-  const config = tf.getKernel(name, backendName) as tf.KernelConfig | undefined;
-  if (config != null) return native(config);
-  const host = findHostKernel(name);
-  if (host !== undefined) return (_, inputs, { backend }) => host.run({ inputs, attrs, backend });
-  const onCpu = tf.getKernel(name, 'cpu') as tf.KernelConfig | undefined;
-  const cpu = tf.engine().findBackend('cpu') as tf.KernelBackend | null;
-  if (onCpu == null || cpu == null) {
-    throw new ExecutionError(`backend "${backendName}" has no kernel for op "${name}"${scopeNote(scope)}, nor has cpu`);
-  }
-  return throughCpu(native(onCpu), cpu);
-}
-
-const native =
-  ({ kernelFunc }: tf.KernelConfig): Kernel =>
-  (node, inputs, { backend }) => {
-    const result = kernelFunc({
-      inputs: arrangeInputs(node, inputs) as tf.NamedTensorInfoMap,
-      attrs: node.attrs as tf.NamedAttrMap,
-      backend,
-    });
-    return Array.isArray(result) ? result.map((y) => untracked(backend, y)) : untracked(backend, result);
-  };
-
-/** A few kernels of the cpu backend (Abs) return a Tensor that the engine already counts: take its buffer alone. */
-function untracked(backend: tf.KernelBackend, result: Buffer): Buffer {
-  if (!('rank' in result)) return result;
-  const buffer = share(backend, result);
-  (result as tf.Tensor).dispose();
-  engineInternals().removeDataId(buffer.dataId, backend);
-  return buffer;
-}
-
-/** Run a kernel that the active backend lacks on the cpu backend: its inputs are read, its outputs uploaded again. */
-const throughCpu =
-  (kernel: Kernel, cpu: tf.KernelBackend): Kernel =>
-  (node, inputs, context) => {
-    const move = (from: tf.KernelBackend, to: tf.KernelBackend, { dataId, shape, dtype }: Buffer): Buffer => ({
-      dataId: to.write(from.readSync(dataId), shape, dtype),
-      shape,
-      dtype,
-    });
-    const operands = inputs.map((x) => move(context.backend, cpu, x));
-    const result = kernel(node, operands, { ...context, backend: cpu, backendName: 'cpu' });
-    const outputs = Array.isArray(result) ? result : [result];
-    const moved = outputs.map((y) => move(cpu, context.backend, y));
-    for (const { dataId } of [...operands, ...outputs]) cpu.disposeData(dataId);
-    return moved;
-  };

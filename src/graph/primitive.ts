@@ -30,6 +30,10 @@ export interface Primitive {
    * input's cotangent. Absent when the primitive has no derivative.
    */
   vjp?(call: VjpCall): (tf.Tensor | null)[];
+  /** Its only output is its first input; the rest is there for its derivative and need not be computed to run it. */
+  readonly passesThrough?: true;
+  /** Free what is held between runs. It may run again afterwards. */
+  dispose?(): void;
 }
 
 export interface VjpCall {

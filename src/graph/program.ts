@@ -25,14 +25,15 @@ import {
 } from './graph.js';
 import { interpreter } from './interpret.js';
 import type { PrimitiveAttrs, RunContext } from './primitive.js';
-import { simplify } from './simplify.js';
+import { forRunning, simplify } from './simplify.js';
 import { currentTrace, Trace, traceGraph } from './trace.js';
 
 const EXECUTORS = Symbol.for('nullcline.executors');
 
 function executors(): Map<string, Executor> {
   const engine = tf.engine() as unknown as Record<symbol, Map<string, Executor> | undefined>;
-  return (engine[EXECUTORS] ??= new Map());
+  engine[EXECUTORS] ??= new Map<string, Executor>();
+  return engine[EXECUTORS];
 }
 
 /** Use `executor` for programs that run while the tfjs backend of that name is active. The interpreter serves all others. */
@@ -46,6 +47,8 @@ export class Program {
   readonly captured: readonly tf.Tensor[];
   private readonly executables = new Map<string, Executable>();
   private adjoint: Program | undefined;
+  /** Whoever held this program has let it go; what it holds from then on is freed after each run. */
+  private disposed = false;
 
   constructor(graph: Graph) {
     this.graph = simplify(graph);
@@ -58,16 +61,31 @@ export class Program {
     const { name, backend } = activeBackend();
     let executable = this.executables.get(name);
     if (executable === undefined) {
-      executable = (executors().get(name) ?? interpreter).prepare(this.graph, backend, name);
+      executable = (executors().get(name) ?? interpreter).prepare(forRunning(this.graph), backend, name);
       this.executables.set(name, executable);
     }
     return executable;
   }
 
   /** Run on buffers: no Tensor is made, nothing is tracked. The caller frees the outputs. */
-  runBuffers(inputs: readonly Buffer[], captured: readonly Buffer[] = this.capturedBuffers(), context?: RunContext): Buffer[] {
+  runBuffers(
+    inputs: readonly Buffer[],
+    captured: readonly Buffer[] = this.capturedBuffers(),
+    context?: RunContext,
+  ): Buffer[] {
     if (context !== undefined) return this.executable().run(inputs, captured, context);
     return inContext((own) => this.executable().run(inputs, captured, own));
+  }
+
+  /** Free what is held between runs; a later run uploads it again. */
+  dispose(): void {
+    this.disposed = true;
+    for (const executable of this.executables.values()) executable.dispose();
+    this.executables.clear();
+    for (const { kernel, attrs } of this.graph.nodes) {
+      if (kernel === PRIMITIVE) (attrs as unknown as PrimitiveAttrs).primitive.dispose?.();
+    }
+    this.adjoint?.dispose();
   }
 
   /** The captured tensors as buffers of the active backend. */
@@ -114,7 +132,13 @@ export class Program {
       const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] => {
         let next = 0;
         const given = operands.map((t) => (t.dtype === 'float32' ? saved[next++] : t));
-        return this.adjointProgram().run([...given, dy]);
+        const adjoint = this.adjointProgram();
+        try {
+          return adjoint.run([...given, dy]);
+        } finally {
+          // The tape of tfjs outlives a program that ran only once.
+          if (this.disposed) adjoint.dispose();
+        }
       };
       return { value, gradFunc };
     });

@@ -33,7 +33,7 @@ const boolToInt = (d: tf.DataType): tf.DataType => (d === 'bool' ? 'int32' : d);
 const UNARY = (
   'Abs Acos Acosh Asin Asinh Atan Atanh Ceil ClipByValue Cos Cosh Cumsum Cumprod Elu Erf Exp Expm1 Floor Identity LeakyRelu ' +
   'Log Log1p Neg OnesLike Reciprocal Relu Relu6 Reverse Round Rsqrt Selu Sigmoid Sign Sin Sinh Softmax Softplus Sqrt Square ' +
-  'Step Tan Tanh ZerosLike LRN LogicalNot Multinomial_ EluGrad'
+  'Step Tan Tanh ZerosLike LRN LogicalNot EluGrad FusedBatchNorm'
 ).split(' ');
 const BINARY = 'Add Sub Multiply RealDiv FloorDiv Maximum Minimum Mod Pow SquaredDifference Atan2 Prelu'.split(' ');
 const COMPARISON = 'Equal NotEqual Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr LogicalXor'.split(' ');
@@ -69,6 +69,30 @@ const pool2d: Rule = ([x], attrs) => {
   const shape = x.shape as [number, number, number, number];
   const info = tf.backend_util.computePool2DInfo(shape, a.filterSize, a.strides, 1, a.pad, a.dimRoundingMode);
   return [{ shape: info.outShape, dtype: x.dtype }];
+};
+
+const matMul: Rule = ([a, b], { transposeA, transposeB }) => {
+  if (a.shape.length < 2 || b.shape.length < 2) throw new Error('both operands must have at least two axes');
+  const matrix = ({ shape }: Operand, transposed: unknown): readonly number[] =>
+    transposed === true ? shape.slice(-2).reverse() : shape.slice(-2);
+  const [rows, inner] = matrix(a, transposeA);
+  const [given, columns] = matrix(b, transposeB);
+  if (inner !== given) throw new Error(`inner dimensions differ: ${inner} and ${given}`);
+  return [{ shape: [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns], dtype: a.dtype }];
+};
+
+const concat: Rule = (xs, { axis }) => {
+  const shapes = xs.map(({ shape }) => [...shape]);
+  const along = tf.util.parseAxisParam(axis as number, shapes[0])[0];
+  tf.backend_util.assertParamsConsistent(shapes, along);
+  return [{ shape: tf.backend_util.computeOutShape(shapes, along), dtype: xs[0].dtype }];
+};
+
+const slice: Rule = ([x], attrs) => {
+  const given = { dataId: {}, shape: [...x.shape], dtype: x.dtype };
+  const [begin, size] = tf.slice_util.parseSliceParams(given, attrs.begin as number[], attrs.size as number[]);
+  tf.slice_util.assertParamsValid(given, begin, size);
+  return [{ shape: size, dtype: x.dtype }];
 };
 
 const fromAttr =
@@ -108,16 +132,25 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     shape.splice(axis as number, 0, xs.length);
     return [{ shape, dtype: xs[0].dtype }];
   }], // prettier-ignore
-  ['AddN', ([x]) => [x]],
-  ['BatchMatMul', ([a, b], { transposeA, transposeB }) => {
-    const rank = a.shape.length;
-    const rows = a.shape[transposeA === true ? rank - 1 : rank - 2];
-    const inner = a.shape[transposeA === true ? rank - 2 : rank - 1];
-    const columns = b.shape[transposeB === true ? rank - 2 : rank - 1];
-    const given = b.shape[transposeB === true ? rank - 1 : rank - 2];
-    if (inner !== given) throw new Error(`inner dimensions differ: ${inner} and ${given}`);
-    return [{ shape: [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns], dtype: a.dtype }];
+  ['Concat', concat],
+  ['Slice', slice],
+  ['PadV2', ([x], { paddings }) => [{ shape: (paddings as number[][]).map(([lo, hi], i) => lo + x.shape[i] + hi), dtype: x.dtype }]], // prettier-ignore
+  ['Tile', ([x], { reps }) => [{ shape: (reps as number[]).map((r, i) => r * x.shape[i]), dtype: x.dtype }]],
+  ['ExpandDims', ([x], { dim }) => {
+    const shape = [...x.shape];
+    const axis = dim as number;
+    shape.splice(axis < 0 ? axis + shape.length + 1 : axis, 0, 1);
+    return [{ shape, dtype: x.dtype }];
   }], // prettier-ignore
+  ['Complex', like('complex64')],
+  ['Real', like('float32')],
+  ['Imag', like('float32')],
+  ['ComplexAbs', like('float32')],
+  ['FFT', same],
+  ['IFFT', same],
+  ['AddN', ([x]) => [x]],
+  ['BatchMatMul', matMul],
+  ['_FusedMatMul', matMul],
   ['Reshape', ([x], { shape }) => {
     const given = tf.util.inferFromImplicitShape(shape as number[], sizeOf(x.shape));
     if (sizeOf(given) !== sizeOf(x.shape)) {
@@ -129,8 +162,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 
 /** Kernels whose output shape depends on values: no graph of fixed shapes can hold them. */
 const DYNAMIC: ReadonlySet<string> = new Set(
-  ('Where Unique NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 SparseFillEmptyRows SparseReshape RaggedGather ' +
-    'RaggedRange RaggedTensorToTensor SparseToDense_ StringSplit StringNGrams').split(' '),
+  (
+    'Where Unique NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 SparseFillEmptyRows SparseReshape ' +
+    'SparseSegmentMean SparseSegmentSum RaggedGather RaggedRange RaggedTensorToTensor StringSplit StringNGrams'
+  ).split(' '),
 );
 
 export function inferShapes(
@@ -166,7 +201,11 @@ function shapesByRunning(
   });
   const arranged =
     names === null ? zeros : Object.fromEntries(names.map((name, i) => [name, zeros[i]] as [string, tf.TensorInfo]));
-  const result = config.kernelFunc({ inputs: arranged as tf.NamedTensorInfoMap, attrs: attrs as tf.NamedAttrMap, backend });
+  const result = config.kernelFunc({
+    inputs: arranged as tf.NamedTensorInfoMap,
+    attrs: attrs as tf.NamedAttrMap,
+    backend,
+  });
   const outputs = Array.isArray(result) ? result : [result];
   const specs = outputs.map(({ shape, dtype }) => ({ shape: [...shape], dtype }));
   for (const { dataId } of [...zeros, ...outputs]) backend.disposeData(dataId);

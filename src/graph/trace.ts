@@ -15,7 +15,19 @@ import {
   type GradientsResult,
   type KernelInputs,
 } from './engine.js';
-import { CAPTURED, CONSTANT, constantAttrs, INPUT, makeNode, PRIMITIVE, type Graph, type Node, type Spec, type Value } from './graph.js';
+import {
+  CAPTURED,
+  CONSTANT,
+  constantAttrs,
+  INPUT,
+  makeNode,
+  PRIMITIVE,
+  type Graph,
+  type Node,
+  type Spec,
+  type Value,
+} from './graph.js';
+import { LOWERINGS, type RecordOne } from './lowering.js';
 import type { Primitive, VjpCall } from './primitive.js';
 import { inferShapes } from './shapes.js';
 
@@ -26,7 +38,12 @@ export class TraceError extends Error {
 const TRACE = Symbol.for('nullcline.trace');
 
 /** Differentiation, handed in by differentiate.ts so that tracing does not depend on it. */
-export type Differentiator = (trace: Trace, f: () => tf.Tensor, xs: tf.Tensor[], dy: tf.Tensor | null) => GradientsResult;
+export type Differentiator = (
+  trace: Trace,
+  f: () => tf.Tensor,
+  xs: tf.Tensor[],
+  dy: tf.Tensor | null,
+) => GradientsResult;
 let differentiator: Differentiator | undefined;
 export function useDifferentiator(d: Differentiator): void {
   differentiator = d;
@@ -60,15 +77,7 @@ export class Trace {
     );
     const names = entries.map(([name]) => name);
     const values = entries.map(([, tensor]) => this.valueOf(tensor));
-    let specs: Spec[];
-    try {
-      specs = inferShapes(kernel, values, isList ? null : names, attrs);
-    } catch (error) {
-      const shapes = values.map((v) => `${v.dtype} [${v.shape.join(', ')}]`).join(', ');
-      throw new TraceError(`${kernel}(${shapes})${scopeNote()}: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
-    }
+    const specs = located(kernel, values, () => inferShapes(kernel, values, isList ? null : names, attrs));
     return this.add(kernel, values, isList ? null : names, { ...attrs }, specs);
   }
 
@@ -118,7 +127,7 @@ export class Trace {
     const { kernel, scope, attrs } = value.node;
     const what = kernel === INPUT ? 'an input of the traced function' : `the result of ${kernel}`;
     const where = scopeNote(scope);
-    return `${what}${attrs.position === undefined ? '' : ` (number ${String(attrs.position)})`}${where}`;
+    return `${what}${attrs.position === undefined ? '' : ` (number ${attrs.position as number})`}${where}`;
   }
 
   private add(
@@ -163,11 +172,28 @@ export class Trace {
   }
 
   private overrides(): Record<(typeof OVERRIDDEN)[number], unknown> {
-    const runKernel = (name: string, inputs: KernelInputs, attrs?: Attrs): tf.Tensor | tf.Tensor[] => {
+    const recorded = (name: string, inputs: KernelInputs, attrs: Attrs): tf.Tensor | tf.Tensor[] => {
       const outputs = this.record(name, inputs, attrs).outputs.map((v) => this.tensorOf(v));
       return MULTIPLE.has(name) || outputs.length !== 1 ? outputs : outputs[0];
     };
+    const runKernel = (name: string, inputs: KernelInputs, attrs: Attrs = {}): tf.Tensor | tf.Tensor[] => {
+      const lowering = LOWERINGS.get(name);
+      if (lowering === undefined) return recorded(name, inputs, attrs);
+      const given = inputs as Readonly<Record<string, tf.Tensor>>;
+      const lowered = located(name, Object.values(given), () => lowering(given, attrs, recorded as RecordOne));
+      return lowered ?? recorded(name, inputs, attrs);
+    };
+    const engine = engineInternals();
+    const dispose = engine.disposeTensor.bind(engine);
     return {
+      // tfjs changes a variable by disposing of what it holds first: too late to refuse afterwards.
+      makeVariable: () => {
+        throw impure('created');
+      },
+      disposeTensor: (tensor: tf.Tensor) => {
+        if (tensor instanceof tf.Variable) throw impure('assigned or disposed of');
+        dispose(tensor);
+      },
       runKernel,
       runKernelFunc: (call: Parameters<EngineInternals['runKernelFunc']>[0]) =>
         'kernelName' in call ? runKernel(call.kernelName, call.inputs, call.attrs) : this.customGrad(call),
@@ -188,6 +214,7 @@ export class Trace {
     const value = Array.isArray(result) ? result[0] : result;
     const rule: Primitive = {
       name: 'customGrad',
+      passesThrough: true,
       outputs: [{ shape: value.shape, dtype: value.dtype }],
       run: ([x], { backend }) => {
         backend.incRef(x.dataId);
@@ -204,7 +231,24 @@ export class Trace {
   }
 }
 
-const OVERRIDDEN = ['runKernel', 'runKernelFunc', 'gradients'] as const;
+const impure = (what: string): TraceError =>
+  new TraceError(
+    `a tf.variable was ${what} inside a traced function${scopeNote()}: the function must be pure; return the new value instead`,
+  );
+
+/** Errors met while a kernel is recorded name it and the shapes it was given. */
+function located<T>(kernel: string, operands: readonly Spec[], f: () => T): T {
+  try {
+    return f();
+  } catch (error) {
+    if (error instanceof TraceError) throw error;
+    const shapes = operands.map(({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`).join(', ');
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TraceError(`${kernel}(${shapes})${scopeNote()}: ${reason}`, { cause: error });
+  }
+}
+
+const OVERRIDDEN = ['runKernel', 'runKernelFunc', 'gradients', 'makeVariable', 'disposeTensor'] as const;
 
 /** Kernels whose op takes a list of outputs even when there is one. */
 const MULTIPLE: ReadonlySet<string> = new Set(['SplitV', 'Unpack']);
@@ -236,18 +280,13 @@ class SymbolicBackend extends tf.KernelBackend {
     );
   }
 
-  override read(dataId: object): Promise<never> {
-    try {
-      return this.readSync(dataId);
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+  // eslint-disable-next-line @typescript-eslint/require-await -- turns the error of readSync into a rejection
+  override async read(dataId: object): Promise<never> {
+    return this.readSync(dataId);
   }
 
   override incRef(_dataId: object): void {
-    throw new TraceError(
-      `a tf.variable was created or assigned inside a traced function${scopeNote()}: the function must be pure; return the new value instead`,
-    );
+    throw impure('assigned');
   }
 
   override disposeData(): boolean {

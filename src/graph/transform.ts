@@ -2,7 +2,16 @@
  * Derivatives of functions of trees: any order, nestable in each other, inside `compile` or alone.
  */
 import * as tf from '@tensorflow/tfjs';
-import { checkSameTree, flatten, formatPath, isTensor, leavesWithPaths, treeZip, type Tensor, type Tree } from '../core/tree.js';
+import {
+  checkSameTree,
+  flatten,
+  formatPath,
+  isTensor,
+  leavesWithPaths,
+  treeZip,
+  type Tensor,
+  type Tree,
+} from '../core/tree.js';
 import { runOnce } from './compile.js';
 import { backpropagate } from './differentiate.js';
 import { currentTrace, Trace } from './trace.js';
@@ -28,7 +37,9 @@ function fresh<T>(tree: T, what: string): T {
   const { leaves, unflatten } = flatten(tree);
   leavesWithPaths(tree).forEach(({ leaf, path }) => {
     if (leaf.dtype !== 'float32') {
-      throw new GradientError(`${what}: the tensor at ${formatPath(path)} is ${leaf.dtype}; only float32 has a derivative`);
+      throw new GradientError(
+        `${what}: the tensor at ${formatPath(path)} is ${leaf.dtype}; only float32 has a derivative`,
+      );
     }
   });
   const trace = tracing();
@@ -46,7 +57,8 @@ function pullback<T>(ys: readonly Tensor[], dys: readonly Tensor[], x: T, since:
 
 function scalar(y: unknown, what: string): Tensor {
   if (!isTensor(y)) throw new GradientError(`${what}: the function must return a scalar tensor, got ${typeof y}`);
-  if (y.size !== 1) throw new GradientError(`${what}: the function must return a scalar, got shape [${y.shape.join(', ')}]`);
+  if (y.size !== 1)
+    throw new GradientError(`${what}: the function must return a scalar, got shape [${y.shape.join(', ')}]`);
   if (y.dtype !== 'float32') throw new GradientError(`${what}: the function must return float32, got ${y.dtype}`);
   return y;
 }
@@ -108,10 +120,13 @@ export function grad<A extends unknown[], const N extends number>(
   f: (...args: A) => Tensor,
   options: { argnums: N },
 ): (...args: A) => A[N];
-export function grad<A extends unknown[]>(f: (...args: A) => Tensor, options: { argnums?: number } = {}): (...args: A) => unknown {
+export function grad<A extends unknown[]>(
+  f: (...args: A) => Tensor,
+  options: { argnums?: number } = {},
+): (...args: A) => unknown {
   const both = valueAndGrad(f as (...args: unknown[]) => Tensor, { argnums: options.argnums ?? 0 });
   // Only the gradient leaves the trace, so that what only the value needs is dropped.
-  return (...args) => runOnce(((...given: unknown[]) => both(...given).grad) as (...args: never[]) => unknown, args);
+  return (...args) => runOnce((...given: unknown[]) => both(...given).grad, args);
 }
 
 /**
@@ -124,12 +139,12 @@ export function vjp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, .
   const pull = (dy: Y): A => {
     checkSameTree(value, dy, 'vjp: cotangent');
     return runOnce(
-      ((given: A, seed: Y) => {
+      (given: A, seed: Y) => {
         const own = fresh(given, 'vjp');
         const since = tracing().nodes.length;
         const y = f(...own);
         return pullback(flatten(y).leaves, flatten(seed).leaves, own, since);
-      }) as (...args: never[]) => A,
+      },
       [xs, dy],
     );
   };
@@ -145,7 +160,7 @@ export function vjp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, .
 export function jvp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, xs: A, vs: A): [Y, Y] {
   checkSameTree(xs, vs, 'jvp: tangent');
   return runOnce(
-    ((given: A, tangents: A) => {
+    (given: A, tangents: A) => {
       const own = fresh(given, 'jvp');
       const since = tracing().nodes.length;
       const y = f(...own);
@@ -156,7 +171,7 @@ export function jvp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, x
       const pulled = pullback(ys, zeros, own, since);
       const pushed = pullback(flatten(pulled).leaves, flatten(tangents).leaves, zeros, transposedSince);
       return [y, unflatten(pushed)];
-    }) as (...args: never[]) => [Y, Y],
+    },
     [xs, vs],
   );
 }
@@ -169,7 +184,7 @@ export function jvp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, x
 export function jacobian<X extends Tree>(f: (x: X) => Tensor): (x: X) => X {
   return (x) =>
     runOnce(
-      ((given: X) => {
+      (given: X) => {
         const own = fresh(given, 'jacobian');
         const since = tracing().nodes.length;
         const y = f(own);
@@ -183,7 +198,7 @@ export function jacobian<X extends Tree>(f: (x: X) => Tensor): (x: X) => X {
         return unflatten(
           leaves.map((leaf, j) => tf.reshape(tf.stack(rows.map((row) => row[j])), [...y.shape, ...leaf.shape])),
         );
-      }) as (...args: never[]) => X,
+      },
       [x],
     );
 }
@@ -192,7 +207,7 @@ export function jacobian<X extends Tree>(f: (x: X) => Tensor): (x: X) => X {
 export function hvp<A extends unknown[]>(f: (...args: A) => Tensor, xs: A, vs: A): A {
   checkSameTree(xs, vs, 'hvp: direction');
   return runOnce(
-    ((given: A, directions: A) => {
+    (given: A, directions: A) => {
       const slope = (...at: A): Tensor => {
         const gradients = grad((all: A) => f(...all))(at);
         const products: Tensor[] = [];
@@ -203,7 +218,7 @@ export function hvp<A extends unknown[]>(f: (...args: A) => Tensor, xs: A, vs: A
         return products.length === 1 ? products[0] : tf.addN(products);
       };
       return grad((all: A) => slope(...all))(given);
-    }) as (...args: never[]) => A,
+    },
     [xs, vs],
   );
 }

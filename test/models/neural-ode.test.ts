@@ -52,7 +52,10 @@ describe('neuralODE', () => {
         const [a, b] = tf.split(u, 2, 1);
         return tf.concat([b, tf.neg(a)], 1);
       });
-      const tight = { reltol: tolerance({ float32: 1e-6, float64: 1e-10 }), abstol: tolerance({ float32: 1e-7, float64: 1e-12 }) };
+      const tight = {
+        reltol: tolerance({ float32: 1e-6, float64: 1e-10 }),
+        abstol: tolerance({ float32: 1e-7, float64: 1e-12 }),
+      };
       const model = neuralODE(rotation, { tspan: [0, 2], ...tight });
       const [ps, st] = setup(key(0), model);
       const [y, next] = model.apply(tf.tensor2d([[1, 0]]), ps, st);
@@ -62,7 +65,7 @@ describe('neuralODE', () => {
     });
   });
 
-  it('hands time to a layer that wants it: u\' = cos t', () => {
+  it("hands time to a layer that wants it: u' = cos t", () => {
     tf.tidy(() => {
       const forced = compact({ name: 'Forced' }, ([u, t]: [Tensor, Tensor]) => tf.mul(tf.cos(t), tf.onesLike(u)));
       const model = neuralODE(forced, { tspan: [0, 1.5], timeDependent: true, algorithm: rk4(), dt: 0.05 });
@@ -88,7 +91,7 @@ describe('neuralODE', () => {
         const [ps, st] = setup(key(3), model);
         const weight = ps.layer1.weight;
         const loss = (w: Tensor): Tensor => {
-          const at = { ...ps, layer1: { ...ps.layer1, weight: w as typeof weight } };
+          const at = { ...ps, layer1: { ...ps.layer1, weight: w } };
           return tf.mean(tf.square(model.apply(x0(), at, st)[0]));
         };
         expectClose(grad(loss)(weight), centralDifference(loss, weight), { rtol: 1e-7, atol: 1e-9 });
@@ -149,7 +152,9 @@ describe('neuralODE', () => {
     const between = [tf.memory().numTensors, tf.backend().numDataIds()];
     const { trainState: end, losses } = await train(objective, data, warm.trainState, { steps: 1000 });
     disposeTrainState(warm.trainState);
-    expect([tf.memory().numTensors, tf.backend().numDataIds()]).to.deep.equal(between);
+    expect(tf.memory().numTensors).to.equal(between[0]);
+    // Constants of programs that other tests forgot may be collected meanwhile.
+    expect(tf.backend().numDataIds()).to.be.at.most(between[1]);
     expect(losses.at(-1)).to.be.below(losses[0] / 100);
     disposeTrainState(end);
     disposeTrainState(start);
@@ -170,7 +175,10 @@ describe('neuralODE', () => {
       const model = neuralODE(field, { tspan: [0, 1] });
       const [ps, st] = setup(key(0), model);
       expect(() => model.apply(tf.ones([4, 3]) as tf.Tensor2D, ps, st)).to.throw(/Dense\(2 => 6.*model\.layer1/s);
-      const wild = neuralODE(compact({ name: 'Square' }, (u: Tensor) => tf.square(u)), { tspan: [0, 2] });
+      const wild = neuralODE(
+        compact({ name: 'Square' }, (u: Tensor) => tf.square(u)),
+        { tspan: [0, 2] },
+      );
       expect(() => wild.apply(tf.ones([1, 1]), {}, setup(key(0), wild)[1])).to.throw(SolveError, /grows without bound/);
     });
   });

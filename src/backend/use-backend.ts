@@ -3,7 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 
-export type BackendName = 'cpu' | 'wasm' | 'tensorflow' | 'tensorflow-gpu' | 'webgpu';
+export type BackendName = 'cpu' | 'wasm' | 'tensorflow' | 'tensorflow-gpu';
 
 export interface BackendOptions {
   /** Only `'float32'` until a backend that stores doubles exists. */
@@ -28,7 +28,6 @@ const PROVIDERS: Readonly<Record<BackendName, Provider>> = {
   tensorflow: provider('tensorflow', '@tensorflow/tfjs-node', () => import('@tensorflow/tfjs-node')),
   cpu: provider('cpu', null, () => Promise.resolve()),
   wasm: provider('wasm', '@tensorflow/tfjs-backend-wasm', () => import('@tensorflow/tfjs-backend-wasm')),
-  webgpu: provider('webgpu', '@tensorflow/tfjs-backend-webgpu', () => import('@tensorflow/tfjs-backend-webgpu')),
 };
 
 function provider(tfjsName: string, name: string | null, load: () => Promise<unknown>): Provider {

@@ -174,7 +174,7 @@ describe('neuralODE', () => {
     tf.tidy(() => {
       const model = neuralODE(field, { tspan: [0, 1] });
       const [ps, st] = setup(key(0), model);
-      expect(() => model.apply(tf.ones([4, 3]) as tf.Tensor2D, ps, st)).to.throw(/Dense\(2 => 6.*model\.layer1/s);
+      expect(() => model.apply(tf.ones<tf.Rank.R2>([4, 3]), ps, st)).to.throw(/Dense\(2 => 6.*model\.layer1/s);
       const wild = neuralODE(
         compact({ name: 'Square' }, (u: Tensor) => tf.square(u)),
         { tspan: [0, 2] },

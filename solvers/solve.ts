@@ -13,7 +13,8 @@ import type { Integration } from './ode/integrate.js';
 import { checkSaveAt, parseOdeOptions, type OdeOptions, type ParsedOdeOptions } from './ode/options.js';
 import type { OdeProblem, Time } from './ode/problem.js';
 import { RETCODES, SolveError, type Retcode, type SolveStats } from './retcode.js';
-import { makeSolveNode, solvePrimitive, type SolvePlan } from './sensitivity/solve-primitive.js';
+import { makeSolveNode, type SolvePlan } from './sensitivity/solve-node.js';
+import { solvePrimitive } from './sensitivity/solve-primitive.js';
 
 export interface Solution<U> {
   /** The final state; with `saveAt` the saved states, time first: `[time, ...state]`. Shaped like u0 otherwise. */
@@ -148,9 +149,8 @@ const hostTime = (t: Time): number | null => (isTensor(t) ? null : t);
 const timeTensor = (t: Time): Tensor => (isTensor(t) ? tf.reshape(t, []) : tf.scalar(t));
 
 function planOf(parsed: ParsedOdeOptions, t0: number | null, t1: number | null): SolvePlan {
-  const largest = Math.max(Math.abs(t0 ?? 0), Math.abs(t1 ?? 0));
-  const dtMin = parsed.dtMin ?? 16 * Number.EPSILON * largest;
-  return { t0, t1, saveAt: parsed.saveAt, stepping: parsed.stepping, maxSteps: parsed.maxSteps, dtMin };
+  const { saveAt, stepping, maxSteps, dtMin } = parsed;
+  return { t0, t1, saveAt, stepping, maxSteps, dtMin };
 }
 
 function checkFinite(u0: Tensor): void {

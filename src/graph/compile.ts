@@ -3,7 +3,7 @@
  */
 import { flattenArguments, specsOf, type Flattened } from './arguments.js';
 import { Program } from './program.js';
-import { currentTrace, traceGraph } from './trace.js';
+import { TraceError, currentTrace, traceGraph } from './trace.js';
 
 export interface CompileOptions {
   /** How many signatures are remembered; the one unused longest goes first. Default 64. */
@@ -32,7 +32,13 @@ export interface Traced {
 export function traceFunction(f: (...args: never[]) => unknown, args: Flattened): Traced {
   let rebuild: Flattened['rebuild'] | undefined;
   const graph = traceGraph(specsOf(args.tensors), (inputs) => {
-    const result = flattenArguments(f(...(args.rebuild(inputs) as never[])));
+    const value = f(...(args.rebuild(inputs) as never[]));
+    if (value instanceof Promise) {
+      throw new TraceError(
+        'the traced function returned a promise; it must be synchronous, since only what it does before it returns is recorded',
+      );
+    }
+    const result = flattenArguments(value);
     rebuild = result.rebuild;
     return result.tensors;
   });

@@ -104,6 +104,11 @@ describe('errors of traced functions', () => {
     tf.unregisterKernel(kernelName, 'cpu');
   });
 
+  it('an asynchronous function is refused', () => {
+    const f = compile((x: Tensor) => Promise.resolve(x));
+    expect(() => f(tf.scalar(1))).to.throw(/returned a promise; it must be synchronous/);
+  });
+
   it('the backend, the tape and later calls are as before', () => {
     tf.tidy(() => {
       expect(run((x) => x.dataSync())).to.throw();

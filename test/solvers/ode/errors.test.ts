@@ -64,6 +64,9 @@ describe('solve: bad input', () => {
     const unknownEnd = (): unknown =>
       solve(odeProblem(decay, one(), [0, tf.scalar(1)], {}), tsit5(), { saveAt: [0.5, 2] });
     expect(message(unknownEnd)).to.match(/saveAt 2 lies outside the span/);
+    const wrongWay = (): unknown =>
+      solve(odeProblem(decay, one(), [tf.scalar(1), tf.scalar(0)], {}), tsit5(), { saveAt: [0.2, 0.5] });
+    expect(message(wrongWay)).to.match(/direction of integration/);
   });
 
   it('a method without error estimate wants dt, and cannot adapt', () => {

@@ -1,0 +1,49 @@
+/**
+ * What one solve node is made of, and what its forward pass leaves for its backward pass.
+ */
+import type { Buffer } from '../../src/graph/executor.js';
+import type { Field } from '../ode/field.js';
+import type { Integration, Plan, Stepping, Steps } from '../ode/integrate.js';
+import { StepPrograms, type Tolerance } from '../ode/programs.js';
+import type { Tableau } from '../ode/tableau.js';
+
+/** A solve whose times may be tensors: null where the number is an input of the node. */
+export interface SolvePlan extends Omit<Plan, 't0' | 't1' | 'stepping' | 'dtMin'> {
+  readonly t0: number | null;
+  readonly t1: number | null;
+  /** Null for the default, which depends on the end times. */
+  readonly dtMin: number | null;
+  /** How to step; `again`: take the steps of the solve whose statistics are the last input. */
+  readonly stepping: Stepping | { readonly kind: 'again' };
+}
+
+export interface SolveNode {
+  readonly field: Field;
+  readonly tableau: Tableau;
+  readonly tolerance: Tolerance;
+  readonly plan: SolvePlan;
+  readonly keepEvery: number;
+  /** Set when a derivative is recorded: from then on the forward pass keeps its states. */
+  readonly adjoint: { wanted: boolean };
+  readonly programs: StepPrograms;
+  /** Told of each finished integration; throws where a failure is an error. */
+  readonly onFinish: (result: Integration) => void;
+}
+
+export const makeSolveNode = (node: Omit<SolveNode, 'adjoint' | 'programs'>): SolveNode => ({
+  ...node,
+  adjoint: { wanted: false },
+  programs: new StepPrograms(node.field, node.tableau, node.tolerance),
+});
+
+/** What the forward pass leaves for the backward pass. */
+export interface SolveRecord {
+  readonly steps: Steps;
+  readonly states: readonly (Buffer | undefined)[];
+  readonly plan: Plan;
+}
+
+export const STATISTICS = ['steps', 'accepted', 'rejected', 'evaluations', 'retcode'] as const;
+
+/** Inputs before the operands: u0, t0, t1. */
+export const LEADING = 3;

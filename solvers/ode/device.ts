@@ -22,8 +22,7 @@ export class Device {
     return { dataId: this.backend.write(data as unknown as Float32Array, shape, 'float32'), shape, dtype: 'float32' };
   }
 
-  integers(values: readonly number[]): Buffer {
-    const shape = [values.length];
+  integers(values: readonly number[], shape: number[]): Buffer {
     return { dataId: this.backend.write(Int32Array.from(values), shape, 'int32'), shape, dtype: 'int32' };
   }
 

@@ -13,7 +13,7 @@ export interface SolvePlan extends Omit<Plan, 't0' | 't1' | 'stepping' | 'dtMin'
   readonly t1: number | null;
   /** Null for the default, which depends on the end times. */
   readonly dtMin: number | null;
-  /** How to step; `again`: take the steps of the solve whose statistics are the last input. */
+  /** How to step; `again`: take the steps of the solve whose ticket is the last input. */
   readonly stepping: Stepping | { readonly kind: 'again' };
 }
 

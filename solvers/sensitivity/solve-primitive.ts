@@ -29,19 +29,22 @@ function resolvePlan(node: SolveNode, inputs: readonly Buffer[], context: RunCon
   checkSaveAt(plan.saveAt, t0, t1);
   const dtMin = plan.dtMin ?? 16 * Number.EPSILON * Math.max(Math.abs(t0), Math.abs(t1));
   if (plan.stepping.kind !== 'again') return { ...plan, t0, t1, dtMin, stepping: plan.stepping };
-  const { steps } = recordOf(context, inputs[LEADING + node.field.operands.length]);
+  const { steps } = recordOf(context, device, inputs[LEADING + node.field.operands.length]);
   return { ...plan, t0, t1, stepping: { kind: 'recorded', steps }, maxSteps: Infinity, dtMin: 0 };
 }
 
-/** A run of the forward node is known by its statistics: that buffer is handed to whatever builds on the run. */
-function recordOf(context: RunContext, statistics: Buffer): SolveRecord {
-  const record = context.records.get(statistics.dataId) as SolveRecord | undefined;
+/** A run of the forward node is known by its ticket: that number is handed to whatever builds on the run. */
+function recordOf(context: RunContext, device: Device, ticket: Buffer): SolveRecord {
+  const record = context.records[device.scalar(ticket)] as SolveRecord | undefined;
   if (record === undefined) throw new Error('the backward pass of a solve ran without its forward pass');
   return record;
 }
 
+/** Of a run that nothing builds on. */
+const NO_TICKET = -1;
+
 /**
- * The forward node: (u0, t0, t1, ...operands) -> [saved rows or final state, statistics]. Further inputs only order it
+ * The forward node: (u0, t0, t1, ...operands) -> [saved rows or final state, statistics, ticket]. Further inputs only order it
  * after other nodes.
  */
 export function solvePrimitive(node: SolveNode): Primitive {
@@ -52,6 +55,7 @@ export function solvePrimitive(node: SolveNode): Primitive {
     outputs: [
       { shape: [...rows, ...field.state.shape], dtype: 'float32' },
       { shape: [STATISTICS.length], dtype: 'int32' },
+      { shape: [], dtype: 'int32' },
     ],
     run: (inputs, context) => {
       const device = new Device(context.backend, context.backendName);
@@ -71,13 +75,13 @@ export function solvePrimitive(node: SolveNode): Primitive {
       }
       const { steps, accepted, rejected, evaluations } = result.stats;
       const numbers = [steps, accepted, rejected, evaluations, RETCODES.indexOf(result.retcode)];
-      const statistics = device.integers(numbers);
+      let ticket = NO_TICKET;
       if (adjoint.wanted) {
         const record: SolveRecord = { steps: result.steps, states: result.states, plan: resolved };
-        context.records.set(statistics.dataId, record);
+        ticket = context.records.push(record) - 1;
         context.onEnd(free);
       }
-      return [result.u, statistics];
+      return [result.u, device.integers(numbers, [numbers.length]), device.integers([ticket], [])];
     },
     vjp: (call) => solveVjp(node, call),
     dispose: () => {
@@ -96,13 +100,13 @@ function solveVjp(node: SolveNode, { inputs, outputs, dys, needed }: VjpCall): (
   const count = LEADING + node.field.operands.length;
   const wanted = inputs.map((_, i) => i < count && needed[i]);
   const trace = currentTrace() as Trace;
-  // The statistics come along so that the forward pass stays alive and comes first.
-  const cotangents = trace.primitive(adjointPrimitive(node, wanted), [...inputs.slice(0, count), dy, outputs[1]]);
+  // The ticket also keeps the forward pass alive, and first.
+  const cotangents = trace.primitive(adjointPrimitive(node, wanted), [...inputs.slice(0, count), dy, outputs[2]]);
   let next = 0;
   return inputs.map((_, i) => (wanted[i] ? cotangents[next++] : null));
 }
 
-/** The backward node: (u0, t0, t1, ...operands, cotangent, statistics) -> cotangents of the wanted inputs. */
+/** The backward node: (u0, t0, t1, ...operands, cotangent, ticket) -> cotangents of the wanted inputs. */
 function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitive {
   const { field } = node;
   const specs: Spec[] = [field.state, SCALAR, SCALAR, ...field.operands];
@@ -112,7 +116,7 @@ function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitiv
     outputs: specs.filter((_, i) => wanted[i]),
     run: (inputs, context) => {
       const device = new Device(context.backend, context.backendName);
-      const sweep = new Sweep(node, recordOf(context, inputs[count + 1]), inputs, wanted, device);
+      const sweep = new Sweep(node, recordOf(context, device, inputs[count + 1]), inputs, wanted, device);
       return sweep.run();
     },
     vjp: ({ inputs, dys, needed }) => {

@@ -5,13 +5,13 @@ import type * as tf from '@tensorflow/tfjs';
 import type { Spec } from './graph.js';
 
 /**
- * Lives for one run of a program. A primitive leaves here what its derivative will want (a solve its steps), keyed by the
- * `dataId` of an output that it hands to that derivative, and says how to free it.
+ * Lives for one run of a program. A primitive leaves here what its derivative will want (a solve its steps), and says how to free it;
+ * it hands the record's position to that derivative as an integer output, which any executor keeps.
  */
 export interface RunContext {
   readonly backend: tf.KernelBackend;
   readonly backendName: string;
-  readonly records: Map<object, unknown>;
+  readonly records: unknown[];
   /** Called once when the run ends, whether it succeeded or not. */
   onEnd(free: () => void): void;
 }

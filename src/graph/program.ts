@@ -244,7 +244,7 @@ export function inContext<T>(f: (context: RunContext) => T): T {
   const context: RunContext = {
     backend,
     backendName: name,
-    records: new Map(),
+    records: [],
     onEnd: (free) => endings.push(free),
   };
   try {

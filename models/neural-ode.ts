@@ -6,8 +6,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { applyChild, type Layer } from '../src/core/layer.js';
 import { defineLayer } from '../src/core/print.js';
-import { leaves, type StateTree, type Tensor, type Tree } from '../src/core/tree.js';
-import { tsit5, type OdeAlgorithm } from '../solvers/ode/algorithms.js';
+import { isRecord, leaves, type StateTree, type Tensor, type Tree } from '../src/core/tree.js';
+import { checkAlgorithm, type OdeAlgorithm } from '../solvers/ode/algorithm.js';
+import { tsit5 } from '../solvers/ode/algorithms.js';
 import { checkSaveAt, parseOdeOptions, type OdeOptions } from '../solvers/ode/options.js';
 import { odeProblem } from '../solvers/ode/problem.js';
 import { solve } from '../solvers/solve.js';
@@ -51,10 +52,15 @@ export function neuralODE<U extends Tree, P extends Tree, S extends StateTree>(
   layer: Layer<U | [U, Tensor], U, P, S>,
   options: NeuralOdeOptions,
 ): Layer<U, U, P, NeuralOdeState<S>> {
-  if (typeof (layer as Partial<typeof layer> | undefined)?.apply !== 'function') {
+  if (typeof (layer as Partial<typeof layer> | undefined)?.initialParameters !== 'function') {
     throw new TypeError('neuralODE: the first argument must be a layer');
   }
+  if (!isRecord(options)) throw new TypeError('neuralODE: the second argument must be a record of options with tspan');
   const { tspan, algorithm = tsit5(), timeDependent = false, ...solverOptions } = options;
+  if (typeof timeDependent !== 'boolean') {
+    throw new TypeError(`neuralODE: timeDependent must be true or false, got ${String(timeDependent)}`);
+  }
+  checkAlgorithm(algorithm, 'neuralODE: algorithm');
   const span: unknown = tspan; // the types do not bind callers from JavaScript
   if (!Array.isArray(span) || span.length !== 2 || !span.every((t) => Number.isFinite(t))) {
     throw new TypeError(`neuralODE: tspan must be two finite numbers [t0, t1], got ${JSON.stringify(tspan)}`);

@@ -1,4 +1,5 @@
-export { bs3, dopri5, euler, heun, midpoint, ralston, rk4, tsit5, type OdeAlgorithm } from './ode/algorithms.js';
+export { bs3, dopri5, euler, heun, midpoint, ralston, rk4, tsit5 } from './ode/algorithms.js';
+export type { OdeAlgorithm } from './ode/algorithm.js';
 export type { PidController } from './ode/control.js';
 export type { OdeOptions } from './ode/options.js';
 export { odeProblem, type OdeProblem, type Time } from './ode/problem.js';

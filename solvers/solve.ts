@@ -3,11 +3,11 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { isTensor, type Tensor, type Tree } from '../src/core/tree.js';
-import { formatShape } from '../src/graph/graph.js';
 import type { Primitive } from '../src/graph/primitive.js';
 import { Program } from '../src/graph/program.js';
 import { currentTrace, traceGraph, TraceError, type Trace } from '../src/graph/trace.js';
-import type { OdeAlgorithm } from './ode/algorithms.js';
+import { formatComponent, indexOf } from './component.js';
+import { checkAlgorithm, type OdeAlgorithm } from './ode/algorithm.js';
 import { traceField } from './ode/field.js';
 import type { Integration } from './ode/integrate.js';
 import { checkSaveAt, parseOdeOptions, type OdeOptions, type ParsedOdeOptions } from './ode/options.js';
@@ -46,9 +46,7 @@ export function solve<U extends Tree, P>(
   if ((problem as Partial<typeof problem> | undefined)?.kind !== 'ode') {
     throw new TypeError('solve: the first argument must be a problem, such as odeProblem(f, u0, [t0, t1], p)');
   }
-  if ((algorithm as Partial<OdeAlgorithm> | undefined)?.kind !== 'explicitRungeKutta') {
-    throw new TypeError('solve: the second argument must be an algorithm, such as tsit5()');
-  }
+  checkAlgorithm(algorithm, 'solve: the second argument');
   const parsed = parseOdeOptions(algorithm, options);
   const [t0, t1] = problem.tspan.map(hostTime);
   checkSaveAt(parsed.saveAt, t0, t1);
@@ -99,7 +97,6 @@ function solveNow<U extends Tree, P>(
     const { primitive, inputs, restore } = prepare(problem as never, algorithm, parsed, (result) => {
       finished ??= result; // the backward pass of tfjs's tape runs it again
     });
-    checkFinite(inputs[0]);
     const specs = inputs.map(({ shape, dtype }) => ({ shape, dtype }));
     const graph = traceGraph(specs, (xs) => (currentTrace() as Trace).primitive(primitive, xs));
     const program = new Program(graph);
@@ -128,19 +125,13 @@ function solveTraced<U extends Tree, P>(
   const unknown = (what: string): never => {
     throw new TraceError(`solution.${what} is known only when the program runs; use solution.statistics, a tensor`);
   };
-  return {
-    u: restore(rows) as U,
-    get t(): readonly number[] {
-      return t[0] === null ? unknown('t') : (t as readonly number[]);
-    },
-    get stats(): SolveStats {
-      return unknown('stats');
-    },
-    get retcode(): Retcode {
-      return unknown('retcode');
-    },
-    statistics: statistics as tf.Tensor1D,
-  };
+  const solution = { u: restore(rows) as U, statistics: statistics as tf.Tensor1D };
+  // Not enumerable, so that a traced function can return the whole solution: what is known then comes back.
+  return Object.defineProperties(solution, {
+    t: { get: () => (t[0] === null ? unknown('t') : t) },
+    stats: { get: () => unknown('stats') },
+    retcode: { get: () => unknown('retcode') },
+  }) as Solution<U>;
 }
 
 /** The number of a time, or null where it is a tensor and read when the program runs. */
@@ -151,27 +142,6 @@ const timeTensor = (t: Time): Tensor => (isTensor(t) ? tf.reshape(t, []) : tf.sc
 function planOf(parsed: ParsedOdeOptions, t0: number | null, t1: number | null): SolvePlan {
   const { saveAt, stepping, maxSteps, dtMin } = parsed;
   return { t0, t1, saveAt, stepping, maxSteps, dtMin };
-}
-
-function checkFinite(u0: Tensor): void {
-  const values = u0.dataSync();
-  const at = values.findIndex((x) => !Number.isFinite(x));
-  if (at >= 0) {
-    throw new RangeError(
-      `solve: u0 must be finite, but component ${formatShape(indexOf(at, u0.shape))} is ${values[at]}`,
-    );
-  }
-}
-
-/** A flat position as an index into a shape. */
-function indexOf(position: number, shape: readonly number[]): number[] {
-  const index: number[] = [];
-  let rest = position;
-  for (let axis = shape.length - 1; axis >= 0; axis--) {
-    index.unshift(rest % shape[axis]);
-    rest = Math.floor(rest / shape[axis]);
-  }
-  return index;
 }
 
 const REASONS: Readonly<Record<Exclude<Retcode, 'Success'>, (o: ParsedOdeOptions) => string>> = {
@@ -197,8 +167,8 @@ function throwFailure(
     .slice(0, failure.savedRows)
     .map((t, i) => ({ t, u: rows.slice(i * size, (i + 1) * size) }));
   throw new SolveError(
-    `solve (${algorithm.name}) failed at t = ${failure.t}: ${REASONS[retcode](parsed)}. Step ${failure.h}, ` +
-      `component at fault ${formatShape(component)} = ${failure.state[failure.component]}, scaled error ${failure.error}, ` +
+    `solve (${algorithm.name}) failed at t = ${failure.t}: ${failure.slopeFinite ? REASONS[retcode](parsed) : 'the right-hand side is not finite there'}. Step ${failure.h}, ` +
+      `component at fault ${formatComponent(failure.component, shape)} = ${failure.state[failure.component]}, scaled error ${failure.error}, ` +
       `after ${stats.accepted} accepted and ${stats.rejected} rejected steps (retcode ${retcode})`,
     {
       retcode,

@@ -1,14 +1,9 @@
 /**
  * Constructors of the algorithms that `solve` takes for an ODE problem. An algorithm is a frozen record.
  */
+import type { OdeAlgorithm } from './algorithm.js';
 import type { Tableau } from './tableau.js';
 import { BS3, DOPRI5, EULER, HEUN, MIDPOINT, RALSTON, RK4, TSIT5 } from './tableaus.js';
-
-export interface OdeAlgorithm {
-  readonly kind: 'explicitRungeKutta';
-  readonly name: string;
-  readonly tableau: Tableau;
-}
 
 const explicit = (tableau: Tableau) => (): OdeAlgorithm =>
   Object.freeze({ kind: 'explicitRungeKutta', name: tableau.name, tableau });

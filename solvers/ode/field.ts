@@ -3,7 +3,15 @@
  * user's function runs once per solve, and its derivative is that of the very operations which ran.
  */
 import * as tf from '@tensorflow/tfjs';
-import { flatten, formatPath, isTensor, leavesWithPaths, type Tensor } from '../../src/core/tree.js';
+import {
+  flatten,
+  formatPath,
+  isTensor,
+  leavesWithPaths,
+  treeMap,
+  type Tensor,
+  type Tree,
+} from '../../src/core/tree.js';
 import { ravel } from '../../src/core/flatten.js';
 import { formatShape, sameShape, CAPTURED, type Graph, type Spec } from '../../src/graph/graph.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
@@ -40,7 +48,7 @@ export function traceField(f: RightHandSide, u0: unknown, p: unknown): TracedFie
     }
   }
   const single = isTensor(u0);
-  const [vector, unravelVector] = single ? [u0, undefined] : ravel(u0 as never);
+  const [vector, unravelVector] = single ? [u0, undefined] : ravelUntied(u0 as Tree);
   if (vector.size === 0) throw new TypeError('odeProblem: u0 holds no numbers');
   const unravel = (u: Tensor): unknown => (unravelVector === undefined ? u : unravelVector(u));
   const parameters = flatten(p);
@@ -61,6 +69,9 @@ export function traceField(f: RightHandSide, u0: unknown, p: unknown): TracedFie
   return { field, u0: vector, unravel, unravelRows, operands };
 }
 
+/** One tensor that stands twice in a state is two components that start equal: here, unlike in parameters, no tie. */
+const ravelUntied = <T extends Tree>(tree: T): ReturnType<typeof ravel<T>> => ravel(treeMap(tree, (x) => tf.clone(x)));
+
 /** The derivative as one tensor shaped like the state, or an error that names what differs. */
 function flatLike(du: unknown, u0: unknown, single: boolean): Tensor {
   const given = leavesWithPaths(du);
@@ -70,19 +81,22 @@ function flatLike(du: unknown, u0: unknown, single: boolean): Tensor {
       `odeProblem: f must return a derivative of the same structure as u0 (${expected.length} tensors), got ${given.length}`,
     );
   }
-  expected.forEach(({ leaf, path }, i) => {
-    const got = given[i];
-    if (
-      formatPath(got.path) !== formatPath(path) ||
-      !sameShape(got.leaf.shape, leaf.shape) ||
-      got.leaf.dtype !== float32
-    ) {
+  const byPath = new Map(given.map((got) => [formatPath(got.path), got]));
+  const ordered = expected.map(({ leaf, path }) => {
+    const got = byPath.get(formatPath(path));
+    if (got === undefined) {
       throw new TypeError(
-        `odeProblem: f must return a derivative like u0: at ${formatPath(path)} u0 is float32 ${formatShape(leaf.shape)}, f returned ${got.leaf.dtype} ${formatShape(got.leaf.shape)} at ${formatPath(got.path)}`,
+        `odeProblem: f must return a derivative like u0: nothing at ${formatPath(path)}, only ${[...byPath.keys()].join(', ')}`,
       );
     }
+    if (!sameShape(got.leaf.shape, leaf.shape) || got.leaf.dtype !== float32) {
+      throw new TypeError(
+        `odeProblem: f must return a derivative like u0: at ${formatPath(path)} u0 is float32 ${formatShape(leaf.shape)}, f returned ${got.leaf.dtype} ${formatShape(got.leaf.shape)}`,
+      );
+    }
+    return got.leaf;
   });
-  return single ? (du as Tensor) : ravel(du as never)[0];
+  return single ? ordered[0] : ravelUntied(ordered)[0];
 }
 
 /** Record `f(u, t)` in the active trace. */

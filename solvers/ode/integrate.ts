@@ -3,6 +3,7 @@
  * that run on whichever backend is active.
  */
 import type { Buffer } from '../../src/graph/executor.js';
+import { formatComponent } from '../component.js';
 import type { Retcode, SolveStats } from '../retcode.js';
 import { decide, firstProbe, initialMemory, startingStep, type PidController } from './control.js';
 import type { Device } from './device.js';
@@ -62,6 +63,8 @@ export interface FailureDetails {
   readonly state: readonly number[];
   readonly component: number;
   readonly savedRows: number;
+  /** False where the right-hand side itself is not finite. */
+  readonly slopeFinite: boolean;
 }
 
 export interface Keep {
@@ -125,6 +128,7 @@ class Integrator {
   private integrate(): Integration {
     const { plan, device } = this;
     const { stepping } = plan;
+    this.checkStart();
     this.saveInitial();
     let h = plan.t0 === plan.t1 ? 0 : this.firstStep();
     let memory = initialMemory;
@@ -157,6 +161,21 @@ class Integrator {
       return new Integrator(this.programs, device, this.u0, this.operands, plan, this.keep, true).run();
     }
     return this.finished('Success');
+  }
+
+  private checkStart(): void {
+    const u0 = this.device.read(this.u);
+    const { shape } = this.u;
+    const bad = u0.findIndex((x) => !Number.isFinite(x));
+    if (bad >= 0) {
+      throw new RangeError(`solve: u0 must be finite, but component ${formatComponent(bad, shape)} is ${u0[bad]}`);
+    }
+    const zero = this.adaptive && this.programs.tolerance.abstol === 0 ? u0.indexOf(0) : -1;
+    if (zero >= 0) {
+      throw new RangeError(
+        `solve: abstol is 0 and so is component ${formatComponent(zero, shape)} of u0, whose error then has no scale; give a positive abstol`,
+      );
+    }
   }
 
   private saveInitial(): void {
@@ -268,6 +287,8 @@ class Integrator {
   /** The component that keeps a step of size h from being accepted, found by trying it once more. */
   private culprit(h: number): number {
     const state = this.device.read(this.u);
+    const slope = this.slope === undefined ? [] : this.device.read(this.slope);
+    if (!slope.every(Number.isFinite)) return slope.findIndex((x) => !Number.isFinite(x));
     if (!this.adaptive || !state.every(Number.isFinite) || !Number.isFinite(h)) return largest(state);
     const { device, programs } = this;
     const [norm, u1, ...later] = this.tryStep(h);
@@ -298,6 +319,7 @@ class Integrator {
       state: this.device.read(this.u),
       component: this.culprit(h),
       savedRows: this.rows,
+      slopeFinite: this.slope === undefined || this.device.read(this.slope).every(Number.isFinite),
     };
     const { saveAt } = this.plan;
     if (saveAt !== null && this.rows < saveAt.length) {

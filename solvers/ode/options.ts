@@ -3,7 +3,7 @@
  */
 import { parseOptions, z } from '../../src/core/options.js';
 import { discreteAdjoint, type Adjoint } from '../sensitivity/adjoint.js';
-import type { OdeAlgorithm } from './algorithms.js';
+import type { OdeAlgorithm } from './algorithm.js';
 import type { PidController } from './control.js';
 import type { Stepping } from './integrate.js';
 

@@ -44,7 +44,7 @@ export class StepPrograms {
   constructor(
     readonly field: Field,
     readonly tableau: Tableau,
-    private readonly tolerance: Tolerance,
+    readonly tolerance: Tolerance,
   ) {
     this.stages = tableau.c.length;
   }

@@ -40,6 +40,9 @@ function recordOf(context: RunContext, device: Device, ticket: Buffer): SolveRec
   return record;
 }
 
+const END_TIMES =
+  'a solve has first derivatives in its end times, by reverse mode; forward mode (jvp) and second derivatives in them are not available';
+
 /** Of a run that nothing builds on. */
 const NO_TICKET = -1;
 
@@ -94,7 +97,7 @@ function solveVjp(node: SolveNode, { inputs, outputs, dys, needed }: VjpCall): (
   const [dy] = dys;
   if (dy === null) return inputs.map(() => null);
   if (node.plan.stepping.kind === 'again' && (needed[1] || needed[2])) {
-    throw new DifferentiationError('the second derivative of a solve with respect to its end times is not available');
+    throw new DifferentiationError(END_TIMES);
   }
   node.adjoint.wanted = true;
   const count = LEADING + node.field.operands.length;
@@ -128,9 +131,7 @@ function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitiv
         if (w) seeds[i] = dys[next++];
       });
       if (seeds[1] !== null || seeds[2] !== null) {
-        throw new DifferentiationError(
-          'the second derivative of a solve with respect to its end times is not available',
-        );
+        throw new DifferentiationError(END_TIMES);
       }
       const trace = currentTrace() as Trace;
       const fresh = (x: Tensor): Tensor => trace.tensorOf(trace.record('Identity', { x }).outputs[0]);

@@ -1,7 +1,7 @@
 /**
  * Arguments and results of any structure, as lists of tensors.
  */
-import { isTensor, mapLeaves, type Tensor } from '../core/tree.js';
+import { isRecord, isTensor, mapLeaves, type Tensor } from '../core/tree.js';
 import type { Spec } from './graph.js';
 
 export interface Flattened {
@@ -25,24 +25,23 @@ function identity(x: object): number {
 function plain(x: unknown): string {
   if (typeof x === 'function' || (typeof x === 'object' && x !== null)) return `#${identity(x)}`;
   if (typeof x === 'string') return JSON.stringify(x);
+  if (typeof x === 'bigint') return `${x}n`;
   return Object.is(x, -0) ? '-0' : String(x);
+}
+
+/** Text that is equal for equal structures around equal plain values and tensors of equal shape and dtype. */
+function signatureOf(x: unknown): string {
+  if (Array.isArray(x)) return `[${x.map(signatureOf).join()}]`;
+  if (isRecord(x)) return `{${Object.keys(x).map((name) => `${JSON.stringify(name)}:${signatureOf(x[name])}`).join()}}`; // prettier-ignore
+  return isTensor(x) ? `${x.dtype}(${x.shape.join()})` : plain(x);
 }
 
 export function flattenArguments(value: unknown): Flattened {
   const tensors: Tensor[] = [];
-  let signature = '';
-  const template = mapLeaves(value, (leaf, path) => {
-    signature += `${path.join('.')}=`;
-    if (isTensor(leaf)) {
-      signature += `${leaf.dtype}[${leaf.shape.join()}];`;
-      return new Slot(tensors.push(leaf) - 1);
-    }
-    signature += `${plain(leaf)};`;
-    return leaf;
-  });
+  const template = mapLeaves(value, (leaf) => (isTensor(leaf) ? new Slot(tensors.push(leaf) - 1) : leaf));
   return {
     tensors,
-    signature,
+    signature: signatureOf(value),
     rebuild: (given) => mapLeaves(template, (leaf) => (leaf instanceof Slot ? given[leaf.index] : leaf)),
   };
 }

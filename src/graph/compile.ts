@@ -1,6 +1,7 @@
 /**
  * `compile`: a function of trees of tensors, traced once for each signature of its arguments.
  */
+import { parseOptions, positiveInteger, z } from '../core/options.js';
 import { flattenArguments, specsOf, type Flattened } from './arguments.js';
 import { Program } from './program.js';
 import { TraceError, currentTrace, traceGraph } from './trace.js';
@@ -22,6 +23,8 @@ export type Compiled<F> = F & {
   /** The program for these arguments, traced if need be: what {@link explain} prints. */
   readonly programFor: (...args: unknown[]) => Program;
 };
+
+const OPTIONS = z.strictObject({ maxSignatures: positiveInteger.default(64) });
 
 export interface Traced {
   readonly program: Program;
@@ -59,7 +62,8 @@ export function compile<A extends unknown[], R>(
   f: (...args: A) => R,
   options: CompileOptions = {},
 ): Compiled<(...args: A) => R> {
-  const { maxSignatures = 64 } = options;
+  if (typeof f !== 'function') throw new TypeError(`compile: the first argument must be a function, got ${typeof f}`);
+  const { maxSignatures } = parseOptions(OPTIONS, options, 'compile');
   const remembered = new Map<string, Traced>();
   const stats = { traces: 0, hits: 0 };
   const lookUp = (args: Flattened): Traced => {

@@ -124,8 +124,8 @@ export class Program {
     }
     const evaluate = tf.customGrad((...args) => {
       const save = args.pop() as unknown as (tensors: tf.Tensor[]) => void;
-      save(args as tf.Tensor[]);
       const results = this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf);
+      save(args as tf.Tensor[]); // only now: what a failing run had saved, tfjs would never free
       results.forEach((t) => t.dtype !== 'float32' && rest.push(tf.keep(t)));
       const pieces = results.filter((t) => t.dtype === 'float32').map((t) => tf.reshape(t, [-1]));
       const value = pieces.length === 1 ? tf.clone(pieces[0]) : tf.concat(pieces);

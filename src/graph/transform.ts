@@ -12,6 +12,7 @@ import {
   type Tensor,
   type Tree,
 } from '../core/tree.js';
+import { flag, nonNegativeInteger, parseOptions, z } from '../core/options.js';
 import { runOnce } from './compile.js';
 import { backpropagate } from './differentiate.js';
 import { currentTrace, Trace } from './trace.js';
@@ -32,16 +33,18 @@ function tracing(): Trace {
   return currentTrace() as Trace;
 }
 
+function checkFloating(tree: unknown, what: string): void {
+  for (const { leaf, path } of leavesWithPaths(tree)) {
+    if (leaf.dtype === 'float32') continue;
+    throw new GradientError(
+      `${what}: the tensor at ${formatPath(path)} is ${leaf.dtype}; only float32 has a derivative`,
+    );
+  }
+}
+
 /** Fresh names for the tensors of a tree, so that only what is computed from them from here on is differentiated. */
-function fresh<T>(tree: T, what: string): T {
+function fresh<T>(tree: T): T {
   const { leaves, unflatten } = flatten(tree);
-  leavesWithPaths(tree).forEach(({ leaf, path }) => {
-    if (leaf.dtype !== 'float32') {
-      throw new GradientError(
-        `${what}: the tensor at ${formatPath(path)} is ${leaf.dtype}; only float32 has a derivative`,
-      );
-    }
-  });
   const trace = tracing();
   return unflatten(leaves.map((x) => trace.tensorOf(trace.record('Identity', { x }).outputs[0])));
 }
@@ -52,7 +55,17 @@ function pullback<T>(ys: readonly Tensor[], dys: readonly Tensor[], x: T, since:
   const { leaves, unflatten } = flatten(x);
   const targets = ys.map((y, i) => ({ value: trace.valueOf(y), dy: dys[i] }));
   const grads = backpropagate(trace, targets, leaves.map((t) => trace.valueOf(t)), since, until); // prettier-ignore
-  return unflatten(grads.map((g, i) => g ?? tf.zeros(leaves[i].shape)));
+  // Integers and booleans (an index, a key, a mask) have no derivative: theirs is zero, as is an unused argument's.
+  return unflatten(grads.map((g, i) => g ?? tf.zeros(leaves[i].shape, leaves[i].dtype)));
+}
+
+const OPTIONS = z.strictObject({
+  argnums: z.union([nonNegativeInteger, z.array(nonNegativeInteger)]).default(0),
+  hasAux: flag.default(false),
+});
+
+function checkFunction(f: unknown, where: string): void {
+  if (typeof f !== 'function') throw new TypeError(`${where}: the first argument must be a function, got ${typeof f}`);
 }
 
 function scalar(y: unknown, what: string): Tensor {
@@ -88,8 +101,10 @@ export function valueAndGrad<A extends unknown[]>(
 ): (...args: A) => { value: Tensor; grad: unknown[] };
 export function valueAndGrad(
   f: (...args: never[]) => unknown,
-  { argnums = 0, hasAux = false }: GradOptions = {},
+  options: GradOptions = {},
 ): (...args: never[]) => unknown {
+  checkFunction(f, 'valueAndGrad');
+  const { argnums, hasAux } = parseOptions(OPTIONS, options, 'valueAndGrad');
   const positions = typeof argnums === 'number' ? [argnums] : argnums;
   const differentiated = (...args: unknown[]): unknown => {
     for (const n of positions) {
@@ -98,7 +113,10 @@ export function valueAndGrad(
       }
     }
     const own = [...args];
-    for (const n of positions) own[n] = fresh(args[n], `valueAndGrad: argument ${n}`);
+    for (const n of positions) {
+      checkFloating(args[n], `valueAndGrad: argument ${n}`);
+      own[n] = fresh(args[n]);
+    }
     const since = tracing().nodes.length;
     const result = f(...(own as never[]));
     if (hasAux && (!Array.isArray(result) || result.length !== 2)) {
@@ -124,7 +142,7 @@ export function grad<A extends unknown[]>(
   f: (...args: A) => Tensor,
   options: { argnums?: number } = {},
 ): (...args: A) => unknown {
-  const both = valueAndGrad(f as (...args: unknown[]) => Tensor, { argnums: options.argnums ?? 0 });
+  const both = valueAndGrad(f as (...args: unknown[]) => Tensor, options as { argnums: number });
   // Only the gradient leaves the trace, so that what only the value needs is dropped.
   return (...args) => runOnce((...given: unknown[]) => both(...given).grad, args);
 }
@@ -140,7 +158,7 @@ export function vjp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, .
     checkSameTree(value, dy, 'vjp: cotangent');
     return runOnce(
       (given: A, seed: Y) => {
-        const own = fresh(given, 'vjp');
+        const own = fresh(given);
         const since = tracing().nodes.length;
         const y = f(...own);
         return pullback(flatten(y).leaves, flatten(seed).leaves, own, since);
@@ -161,7 +179,7 @@ export function jvp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, x
   checkSameTree(xs, vs, 'jvp: tangent');
   return runOnce(
     (given: A, tangents: A) => {
-      const own = fresh(given, 'jvp');
+      const own = fresh(given);
       const since = tracing().nodes.length;
       const y = f(...own);
       const { leaves: ys, unflatten } = flatten(y);
@@ -182,21 +200,27 @@ export function jvp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, x
  * @param f A function of one tree that returns one tensor.
  */
 export function jacobian<X extends Tree>(f: (x: X) => Tensor): (x: X) => X {
+  checkFunction(f, 'jacobian');
   return (x) =>
     runOnce(
       (given: X) => {
-        const own = fresh(given, 'jacobian');
+        const own = fresh(given);
         const since = tracing().nodes.length;
         const y = f(own);
         if (!isTensor(y)) throw new GradientError('jacobian: the function must return one tensor');
         const until = tracing().nodes.length;
         const rows = Array.from({ length: y.size }, (_, i) => {
-          const seed = tf.oneHot(tf.scalar(i, 'int32'), y.size).cast('float32').reshape(y.shape);
+          const unit = new Float32Array(y.size);
+          unit[i] = 1;
+          const seed = tf.tensor(unit, y.shape);
           return flatten(pullback([y], [seed], own, since, until)).leaves;
         });
         const { leaves, unflatten } = flatten(own);
         return unflatten(
-          leaves.map((leaf, j) => tf.reshape(tf.stack(rows.map((row) => row[j])), [...y.shape, ...leaf.shape])),
+          leaves.map((leaf, j) => {
+            const shape = [...y.shape, ...leaf.shape];
+            return rows.length === 0 ? tf.zeros(shape) : tf.reshape(tf.stack(rows.map((row) => row[j])), shape);
+          }),
         );
       },
       [x],

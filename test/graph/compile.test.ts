@@ -195,4 +195,23 @@ describe('einsum and matMul in a trace', () => {
     expectClose(f(x), [1, 9, 3]);
     expectClose(x, [1, 2, 3]);
   });
+
+  it('tells structures apart that hold the same tensors', () => {
+    tf.tidy(() => {
+      const x = tf.tensor1d([1, 2]);
+      const f = compile((o: Record<string, unknown>, z: tf.Tensor) => tf.mul(z, Object.keys(o).length + 1));
+      expect(Array.from(f({}, x).dataSync())).to.deep.equal([1, 2]);
+      expect(Array.from(f({ a: {} }, x).dataSync())).to.deep.equal([2, 4]);
+      const same = compile((o: unknown) => o);
+      expect(Array.isArray(same([x, x]))).to.equal(true);
+      expect(Array.isArray(same({ 0: x, 1: x }))).to.equal(false);
+      const dotted = compile((o: Record<string, never>) =>
+        'a.b' in o ? tf.neg(o['a.b']) : (o.a as { b: tf.Tensor }).b,
+      );
+      expect(Array.from(dotted({ 'a.b': x as never }).dataSync())).to.deep.equal([-1, -2]);
+      expect(Array.from(dotted({ a: { b: x } as never }).dataSync())).to.deep.equal([1, 2]);
+      expect(() => compile(3 as never)).to.throw(/compile: the first argument must be a function, got number/);
+      expect(() => compile((y: tf.Tensor) => y, { maxSignature: 1 } as never)).to.throw(/maxSignature.*maxSignatures/s);
+    });
+  });
 });

@@ -211,4 +211,24 @@ describe('stopGradient and tf.customGrad', () => {
     expectClose(grad(odd)(tf.scalar(2)), 40, close);
     expectClose(grad(grad(odd))(tf.scalar(2)), 60, close);
   });
+
+  it('jacobian of one element and of none; integers pass through vjp and jvp', () => {
+    tf.tidy(() => {
+      const x = tf.tensor1d([1, 2]);
+      expect(jacobian((z: tf.Tensor) => tf.sum(tf.square(z)))(x).arraySync()).to.deep.equal([2, 4]);
+      const cube = (z: tf.Tensor): tf.Tensor => tf.sum(tf.mul(z, tf.square(z)));
+      expect(jacobian(jacobian(cube))(x).arraySync()).to.deep.equal([[6, 0], [0, 12]]); // prettier-ignore
+      expect(jacobian((z: tf.Tensor) => tf.slice(z, 0, 0))(x).shape).to.deep.equal([0, 2]);
+      const pick = (z: tf.Tensor, i: tf.Tensor): tf.Tensor => tf.gather(z, i);
+      const index = tf.tensor1d([1], 'int32');
+      const [, pull] = vjp(pick, x, index);
+      const [dx, di] = pull(tf.tensor1d([3]));
+      expect(dx.arraySync()).to.deep.equal([0, 3]);
+      expect([di.dtype, di.arraySync()]).to.deep.equal(['int32', [0]]);
+      const [, pushed] = jvp(pick, [x, index], [tf.tensor1d([5, 7]), tf.zerosLike(index)]);
+      expect(pushed.arraySync()).to.deep.equal([7]);
+      expect(() => valueAndGrad(cube, { argnum: 1 } as never)).to.throw(/argnum.*argnums/s);
+      expect(() => grad(3 as never)).to.throw(/first argument must be a function/);
+    });
+  });
 });

@@ -196,6 +196,16 @@ describe('solve: ways to integrate', () => {
     });
   });
 
+  it('a tree whose leaves are one tensor twice, and a derivative with its fields in another order', () => {
+    tf.tidy(() => {
+      const z = tf.tensor1d([1]);
+      const f = (u: { x: tf.Tensor; v: tf.Tensor }): { x: tf.Tensor; v: tf.Tensor } => ({ v: tf.neg(u.x), x: u.v });
+      const { u } = solve(odeProblem(f, { x: z, v: z }, [0, 1], {}), algorithms.tsit5(), tight);
+      expectClose(u.x, Math.cos(1) + Math.sin(1), { atol: tolerance({ float32: 1e-5, float64: 1e-8 }) });
+      expectClose(u.v, Math.cos(1) - Math.sin(1), { atol: tolerance({ float32: 1e-5, float64: 1e-8 }) });
+    });
+  });
+
   it('fixed steps that do not divide the span end exactly at t1', () => {
     tf.tidy(() => {
       const { stats, u } = solve(

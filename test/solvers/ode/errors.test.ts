@@ -79,6 +79,7 @@ describe('solve: bad input', () => {
     expect(message(() => solve(odeProblem(decay, one(), [0, 1], {}), {} as never))).to.match(
       /second argument must be an algorithm/,
     );
+    expect(message(() => solve(odeProblem(decay, one(), [0, 1], {}), tsit5 as never))).to.match(/call it: tsit5\(\)/);
     expect(message(() => odeProblem(3 as never, one(), [0, 1], {}))).to.match(/f must be a function/);
     expect(message(() => odeProblem(decay as never, {}, [0, 1], {}))).to.match(/u0 must be a tensor or a tree/);
     expect(message(() => odeProblem(decay, tf.scalar(1, 'int32'), [0, 1], {}))).to.match(
@@ -92,6 +93,21 @@ describe('solve: bad input', () => {
   it('a state that is not finite, naming the component', () => {
     const bad = (): unknown => solve(odeProblem(decay, tf.tensor2d([[1, 2], [NaN, 4]]), [0, 1], {}), tsit5()); // prettier-ignore
     expect(message(bad)).to.match(/u0 must be finite, but component \[1, 0\] is NaN/);
+  });
+
+  it('a right-hand side that is not finite at the start, and an error without a scale', () => {
+    const bad = (): unknown =>
+      solve(
+        odeProblem((u: tf.Tensor, p: tf.Tensor) => tf.mul(p, u), tf.ones([2]), [0, 1], tf.tensor1d([1, NaN])),
+        tsit5(),
+      );
+    expect(message(bad)).to.match(/at t = 0: the right-hand side is not finite there.*component at fault \[1\]/s);
+    const noScale = (): unknown => solve(odeProblem(decay, tf.tensor1d([1, 0]), [0, 1], {}), tsit5(), { abstol: 0 });
+    expect(message(noScale)).to.match(/abstol is 0 and so is component \[1\] of u0/);
+    const compiled = compile((x: tf.Tensor) => solve(odeProblem(decay, x, [0, 1], {}), tsit5()).u);
+    tf.tidy(() => {
+      expect(() => compiled(tf.tensor1d([1, NaN]))).to.throw(/u0 must be finite, but component \[1\] is NaN/);
+    });
   });
 
   it('a derivative of another shape or structure, naming both', () => {
@@ -223,6 +239,6 @@ describe('solve: failures', () => {
 
   it('the second derivative in an end time is refused by name', () => {
     const f = (t1: tf.Tensor): tf.Tensor => tf.sum(solve(odeProblem(decay, one(), [0, t1], {}), rk4(), { dt: 0.1 }).u);
-    expect(message(() => grad(grad(f))(one()))).to.match(/second derivative of a solve with respect to its end times/);
+    expect(message(() => grad(grad(f))(one()))).to.match(/second derivatives in them are not available/);
   });
 });

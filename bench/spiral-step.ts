@@ -25,10 +25,12 @@ import {
 } from '../src/index.js';
 import { neuralODE } from '../models/index.js';
 import { dopri5, readStatistics } from '../solvers/index.js';
+import { registerNullcline } from '../src/wasm/register.js';
 import { denseWeights, evaluate } from '../solvers/ode/tableau.js';
 import { disposeTrainState, type TrainState } from '../src/training/index.js';
 
 tf.env().set('PROD', true);
+registerNullcline();
 
 const REPEATS = 40;
 const times = Array.from({ length: 10 }, (_, i) => (i * 25) / 999);
@@ -93,7 +95,7 @@ for (const [reltol, abstol] of [
   [1e-5, 1e-7],
 ] as const) {
   // prettier-ignore
-  for (const backend of ['cpu', 'wasm']) {
+  for (const backend of ['cpu', 'wasm', 'nullcline']) {
     await tf.setBackend(backend);
     const model = neuralODE(field, { tspan: [0, END], saveAt: times, algorithm: dopri5(), reltol, abstol });
     const seed = key(1);

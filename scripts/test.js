@@ -1,15 +1,26 @@
 /**
- * Compile the tests, then run them twice: with tfjs as it is (float32), and with doubles in its tensors (float64), where
- * derivatives are checked to nearly the last digit. Arguments go to mocha: `npm test -- --grep dense`.
+ * Compile the tests, then run them in each world: on tfjs's cpu backend as it is (float32), and with doubles in its tensors
+ * (float64), where derivatives are checked to nearly the last digit; and on the compiled backend in both precisions.
+ * Arguments go to mocha: `npm test -- --grep dense`.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { record, root, run, tool } from './tools.js';
 
+const DOUBLES = ['--require', './test/support/float64.cjs'];
+const EVERYTHING = 'build/test/**/*.test.js';
+// What has no backend of its own choosing: test/wasm, test/backend and test/examples need not run again.
+// In doubles tfjs's Float32Array is no longer one, which the compiled backend's own float32 tests look at.
+const ALL_BUT_WASM = 'build/test/!(wasm)/**/*.test.js';
+const ON_A_BACKEND = 'build/test/{core,functional,graph,layers,models,optimisers,solvers,training}/**/*.test.js';
 const WORLDS = {
-  float32: [],
-  float64: ['--require', './test/support/float64.cjs'],
+  float32: { files: EVERYTHING, options: [], backend: 'cpu' },
+  float64: { files: ALL_BUT_WASM, options: DOUBLES, backend: 'cpu' },
+  'nullcline float32': { files: ON_A_BACKEND, options: [], backend: 'nullcline' },
+  'nullcline float64': { files: ON_A_BACKEND, options: DOUBLES, backend: 'nullcline64' },
 };
+/** Each world is one thread: two of them make use of a second core. */
+const AT_ONCE = 2;
 
 const counts = (output) => {
   const count = (word) => Number(new RegExp(`^\\s+(\\d+) ${word}`, 'm').exec(output)?.[1] ?? 0);
@@ -25,12 +36,15 @@ if (compiled.code !== 0) {
   process.exit(compiled.code);
 }
 
-// Each world is one thread: two of them make use of a second core.
-const codes = await Promise.all(
-  Object.entries(WORLDS).map(async ([world, options]) => {
+const waiting = Object.entries(WORLDS);
+const codes = [];
+
+async function worker() {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const [world, { files, options, backend }] = next;
     const started = performance.now();
-    const { code, output } = await run(tool('mocha', ...options, 'build/test/**/*.test.js', ...process.argv.slice(2)), {
-      env: { NULLCLINE_TEST_PRECISION: world },
+    const { code, output } = await run(tool('mocha', ...options, files, ...process.argv.slice(2)), {
+      env: { NULLCLINE_TEST_BACKEND: backend },
       quiet: true,
     });
     const { passed, failed } = counts(output);
@@ -38,7 +52,9 @@ const codes = await Promise.all(
     record(`tests in ${world}`, passed, code !== 0 && failed === 0 ? 1 : failed);
     console.log(`\n=== ${world}, ${((performance.now() - started) / 1000).toFixed(1)} s ===\n${output}`);
     if (code !== 0 && failed === 0) console.error(`test: mocha ended with status ${code} in ${world}`);
-    return code;
-  }),
-);
+    codes.push(code);
+  }
+}
+
+await Promise.all(Array.from({ length: AT_ONCE }, worker));
 process.exit(codes.every((code) => code === 0) ? 0 : 1);

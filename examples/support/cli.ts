@@ -85,7 +85,7 @@ export function text(about: string, fallback: string, placeholder = 'TEXT'): Opt
 }
 
 /** The backends an example can be asked to run on; `auto` is the best that is installed. */
-export const BACKENDS = ['auto', 'cpu', 'wasm', 'tensorflow', 'tensorflow-gpu'] as const;
+export const BACKENDS = ['auto', 'nullcline', 'cpu', 'wasm', 'tensorflow', 'tensorflow-gpu'] as const;
 
 export interface CommonDefaults {
   readonly steps: number;

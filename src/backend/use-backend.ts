@@ -3,10 +3,10 @@
  */
 import * as tf from '@tensorflow/tfjs';
 
-export type BackendName = 'cpu' | 'wasm' | 'tensorflow' | 'tensorflow-gpu';
+export type BackendName = 'nullcline' | 'cpu' | 'wasm' | 'tensorflow' | 'tensorflow-gpu';
 
 export interface BackendOptions {
-  /** Only `'float32'` until a backend that stores doubles exists. */
+  /** What floating tensors hold; default `'float32'`. Only the backend `'nullcline'` stores `'float64'`. */
   readonly precision?: 'float32' | 'float64';
 }
 
@@ -17,6 +17,8 @@ export class BackendError extends Error {
 interface Provider {
   /** What tfjs calls the backend. */
   readonly tfjsName: string;
+  /** What tfjs calls its twin that stores doubles, where it has one. */
+  readonly doubles?: string;
   /** The package that registers it; null where tfjs itself does. */
   readonly package: string | null;
   readonly load: () => Promise<unknown>;
@@ -26,6 +28,13 @@ interface Provider {
 const PROVIDERS: Readonly<Record<BackendName, Provider>> = {
   'tensorflow-gpu': provider('tensorflow', '@tensorflow/tfjs-node-gpu', () => import('@tensorflow/tfjs-node-gpu')),
   tensorflow: provider('tensorflow', '@tensorflow/tfjs-node', () => import('@tensorflow/tfjs-node')),
+  nullcline: {
+    ...provider('nullcline', null, async () => {
+      const { registerNullcline } = await import('../wasm/register.js');
+      registerNullcline();
+    }),
+    doubles: 'nullcline64',
+  },
   cpu: provider('cpu', null, () => Promise.resolve()),
   wasm: provider('wasm', '@tensorflow/tfjs-backend-wasm', () => import('@tensorflow/tfjs-backend-wasm')),
 };
@@ -34,13 +43,14 @@ function provider(tfjsName: string, name: string | null, load: () => Promise<unk
   return { tfjsName, package: name, load };
 }
 
-/** What `'auto'` tries: native TensorFlow where installed, else the cpu backend, which is the fastest for small models. */
-const AUTOMATIC: readonly BackendName[] = ['tensorflow-gpu', 'tensorflow', 'cpu'];
+/** What `'auto'` tries: native TensorFlow where installed, else the compiled backend. */
+const AUTOMATIC: readonly BackendName[] = ['tensorflow-gpu', 'tensorflow', 'nullcline', 'cpu'];
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message.split('\n')[0] : String(error));
 
-async function start(name: BackendName): Promise<void> {
-  const { load, tfjsName, package: needed } = PROVIDERS[name];
+async function start(name: BackendName, precision: 'float32' | 'float64' = 'float32'): Promise<void> {
+  const { load, doubles, package: needed } = PROVIDERS[name];
+  const tfjsName = precision === 'float64' && doubles !== undefined ? doubles : PROVIDERS[name].tfjsName;
   try {
     await load();
   } catch (error) {
@@ -59,7 +69,8 @@ async function start(name: BackendName): Promise<void> {
 /**
  * Make a backend the active one, loading its package if need be. Returns the name of the backend chosen.
  *
- * @param name - `'auto'` takes native TensorFlow where one of its packages is installed, and the cpu backend otherwise.
+ * @param name - `'auto'` takes native TensorFlow where one of its packages is installed, and the compiled backend `nullcline` otherwise.
+ * @param options - `{ precision: 'float64' }` makes `'nullcline'` store and compute doubles; tfjs still calls them `float32`.
  * @throws BackendError naming the package to install, or why the backend did not start.
  */
 export async function useBackend(
@@ -69,13 +80,13 @@ export async function useBackend(
   if (name !== 'auto' && !Object.hasOwn(PROVIDERS, name)) {
     throw new BackendError(`unknown backend "${name}"; known: auto, ${Object.keys(PROVIDERS).join(', ')}`);
   }
-  if (options.precision === 'float64') {
-    throw new BackendError(`backend "${name}" computes in float32; no backend of this version stores float64`);
+  if (options.precision === 'float64' && (name === 'auto' || PROVIDERS[name].doubles === undefined)) {
+    throw new BackendError(`backend "${name}" computes in float32; backend "nullcline" stores float64`);
   }
   // tfjs advertises its native backend on the first use of its own cpu backend; whoever calls this has chosen.
   tf.env().set('PROD', true);
   if (name !== 'auto') {
-    await start(name);
+    await start(name, options.precision);
     return name;
   }
   for (const candidate of AUTOMATIC) {

@@ -25,8 +25,9 @@ describe('useBackend', () => {
     expect(tf.getBackend()).to.equal('cpu');
   });
 
-  it('auto falls back to the cpu backend where nothing native is installed', async () => {
-    expect(await useBackend()).to.equal('cpu');
+  it('auto takes the compiled backend where nothing native is installed', async () => {
+    expect(await useBackend()).to.equal('nullcline');
+    expect(tf.getBackend()).to.equal('nullcline');
   });
 
   it('names the package to install for one that is missing', async () => {

@@ -1,0 +1,156 @@
+/**
+ * Operations that only move elements: views where strides can say it, copies into parts of the result otherwise.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { sizeOf, type Node, type Value } from '../graph/graph.js';
+import { kindOf } from './elementwise.js';
+import { constant } from './emit/terms.js';
+import type { Planner } from './plan.js';
+import { reverseView, rowMajor, sliceView, transposeView, whole, type View } from './views.js';
+
+/** Plans the node; false where it cannot. */
+type Arrangement = (planner: Planner, node: Node) => boolean;
+
+const movable = (node: Node): boolean => [...node.inputs, ...node.outputs].every((v) => kindOf(v.dtype) !== undefined);
+
+/** A result that is a view of its only input. */
+const viewed =
+  (make: (view: View, node: Node) => View): Arrangement =>
+  (planner, node) => {
+    if (!movable(node)) return false;
+    planner.setView(node.outputs[0], make(planner.view(node.inputs[0]), node));
+    return true;
+  };
+
+const reshaped: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  const [out] = node.outputs;
+  planner.setView(out, planner.reshaped(node.inputs[0], out.shape));
+  return true;
+};
+
+function fill(planner: Planner, to: View, value: number): void {
+  planner.compute({ shape: to.shape, term: constant(to.buffer.kind, value), leaves: [] }, to);
+}
+
+/** Copy the inputs side by side along an axis. */
+function joined(planner: Planner, out: Value, parts: readonly View[], axis: number, shape: readonly number[]): boolean {
+  const target = whole(planner.define(out).buffer, shape);
+  let start = 0;
+  for (const part of parts) {
+    const begin = shape.map((_, i) => (i === axis ? start : 0));
+    planner.copy(part, sliceView(target, begin, part.shape));
+    start += part.shape[axis];
+  }
+  return true;
+}
+
+const concat: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  const [out] = node.outputs;
+  const axis = tf.util.parseAxisParam(node.attrs.axis as number, [...out.shape])[0];
+  const parts = node.inputs.filter((v) => sizeOf(v.shape) > 0).map((v) => planner.view(v));
+  return joined(planner, out, parts, axis, out.shape);
+};
+
+const pack: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  const [out] = node.outputs;
+  const axis = node.attrs.axis as number;
+  const at = axis < 0 ? axis + out.shape.length : axis;
+  const shape = out.shape.map((n, i) => (i === at ? 1 : n));
+  return joined(planner, out, node.inputs.map((v) => planner.reshaped(v, shape)), at, out.shape); // prettier-ignore
+};
+
+const unpack: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  const view = planner.view(node.inputs[0]);
+  const axis = node.attrs.axis as number;
+  const at = axis < 0 ? axis + view.shape.length : axis;
+  node.outputs.forEach((v, k) => {
+    const { offset, shape, strides } = view;
+    planner.setView(v, {
+      buffer: view.buffer,
+      offset: offset + k * strides[at],
+      shape: shape.filter((_, i) => i !== at),
+      strides: strides.filter((_, i) => i !== at),
+    });
+  });
+  return true;
+};
+
+const split: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  const view = planner.view(node.inputs[0]);
+  const axis = tf.util.parseAxisParam(node.attrs.axis as number, [...view.shape])[0];
+  let start = 0;
+  for (const v of node.outputs) {
+    planner.setView(v, sliceView(view, view.shape.map((_, i) => (i === axis ? start : 0)), v.shape)); // prettier-ignore
+    start += v.shape[axis];
+  }
+  return true;
+};
+
+const slice = viewed((view, node) => {
+  const given = { shape: [...view.shape], rank: view.shape.length } as unknown as tf.Tensor;
+  const [begin, size] = tf.slice_util.parseSliceParams(
+    given,
+    node.attrs.begin as number[],
+    node.attrs.size as number[],
+  );
+  return sliceView(view, begin, size);
+});
+
+const pad: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  const [x] = node.inputs;
+  const paddings = node.attrs.paddings as number[][];
+  const result = planner.define(node.outputs[0]);
+  fill(planner, result, node.attrs.constantValue as number);
+  if (sizeOf(x.shape) > 0) planner.copy(planner.view(x), sliceView(result, paddings.map(([low]) => low), x.shape)); // prettier-ignore
+  return true;
+};
+
+/** Each axis becomes two: the repetitions, with stride 0, and the elements. */
+const tile: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  const [out] = node.outputs;
+  const view = planner.view(node.inputs[0]);
+  const reps = node.attrs.reps as number[];
+  if (reps.length !== view.shape.length) return false;
+  const result = planner.define(out);
+  const shape = view.shape.flatMap((n, i) => [reps[i], n]);
+  planner.copy(
+    { ...view, shape, strides: view.strides.flatMap((s) => [0, s]) },
+    { ...result, shape, strides: rowMajor(shape) },
+  );
+  return true;
+};
+
+const broadcastTo: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  planner.copy(planner.view(node.inputs[0]), planner.define(node.outputs[0]));
+  return true;
+};
+
+const filled: Arrangement = (planner, node) => {
+  if (!movable(node) || typeof node.attrs.value !== 'number') return false;
+  fill(planner, planner.define(node.outputs[0]), node.attrs.value);
+  return true;
+};
+
+export const ARRANGEMENTS: ReadonlyMap<string, Arrangement> = new Map<string, Arrangement>([
+  ['Reshape', reshaped],
+  ['ExpandDims', reshaped],
+  ['Transpose', viewed((view, node) => transposeView(view, node.attrs.perm as number[]))],
+  ['Slice', slice],
+  ['Reverse', viewed((view, node) => reverseView(view, tf.util.parseAxisParam(node.attrs.dims as number[], [...view.shape])))], // prettier-ignore
+  ['Unpack', unpack],
+  ['SplitV', split],
+  ['Concat', concat],
+  ['Pack', pack],
+  ['PadV2', pad],
+  ['Tile', tile],
+  ['BroadcastTo', broadcastTo],
+  ['Fill', filled],
+]);

@@ -1,0 +1,73 @@
+/**
+ * Steps to one WebAssembly module: a function per distinct loop nest or product, and one function per stretch between two
+ * host calls, which is a straight list of calls with the addresses filled in.
+ */
+import { I32, i32, i32add, i32load, ModuleWriter, type Body, type Expr } from './emit/assembler.js';
+import { bytesOfKind } from './emit/access.js';
+import type { Lanes } from './emit/lanes.js';
+import { matMulFunction } from './emit/matmul.js';
+import { nestFunction } from './emit/nest.js';
+import { MATH_IMPORTS } from './math/functions.js';
+import type { CallStep, Step } from './plan.js';
+import type { BufferSlot, View } from './views.js';
+
+/** What a program does one after the other: an exported function, or a call of the host. */
+export type Stage = { readonly run: string } | { readonly call: CallStep };
+
+export interface Addresses {
+  /** Where the table of pointers lies. */
+  readonly table: number;
+  fixed(buffer: BufferSlot): number;
+}
+
+export interface Assembly {
+  readonly bytes: Uint8Array;
+  readonly stages: readonly Stage[];
+}
+
+export function assemble(steps: readonly Step[], L: Lanes, addresses: Addresses): Assembly {
+  const module = new ModuleWriter(MATH_IMPORTS);
+  const stages: Stage[] = [];
+  let stretch: Exclude<Step, CallStep>[] = [];
+  const close = (): void => {
+    if (stretch.length === 0) return;
+    const name = `stretch${stages.length}`;
+    const steps = stretch;
+    const index = module.function(name, [], [], (b) => {
+      writeStretch(b, L, steps, addresses);
+    });
+    module.export(name, index);
+    stages.push({ run: name });
+    stretch = [];
+  };
+  for (const step of steps) {
+    if (step.type === 'call') {
+      close();
+      stages.push({ call: step });
+    } else {
+      stretch.push(step);
+    }
+  }
+  close();
+  return { bytes: module.encode(), stages };
+}
+
+function writeStretch(b: Body, L: Lanes, steps: readonly Exclude<Step, CallStep>[], addresses: Addresses): void {
+  const locals = new Map<number, Expr>();
+  const pointer = ({ buffer, offset }: View): Expr => {
+    const bytes = offset * bytesOfKind(L, buffer.kind);
+    if (buffer.home !== 'table') return i32(addresses.fixed(buffer) + bytes);
+    let base = locals.get(buffer.index);
+    if (base === undefined) {
+      base = b.let(I32, i32load(i32(addresses.table), 4 * buffer.index));
+      locals.set(buffer.index, base);
+    }
+    return bytes === 0 ? base : i32add(base, i32(bytes));
+  };
+  for (const step of steps) {
+    const index = step.type === 'nest' ? nestFunction(b.module, L, step.spec) : matMulFunction(b.module, L, step.spec);
+    const pointers = step.views.map(pointer);
+    for (const p of pointers) p(b);
+    b.call(index);
+  }
+}

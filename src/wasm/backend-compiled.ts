@@ -1,0 +1,119 @@
+/**
+ * Large single operations, outside any traced function, through the compiled executor: a program of one node per
+ * signature.
+ *
+ * Whether an operation goes this way depends on its shapes alone, never on how often it ran: the same call gives the same
+ * bits every time.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import { sizeOf, INPUT, makeNode, type Graph, type Value } from '../graph/graph.js';
+import type { Executable, Executor } from '../graph/executor.js';
+import type { RunContext } from '../graph/primitive.js';
+import { inferShapes } from '../graph/shapes.js';
+import type { NullclineBackend } from './backend.js';
+
+/** From how many elementary steps on compiling pays: about a tenth of a millisecond in JavaScript. */
+const ELEMENTS = 8192;
+const PRODUCTS = 32_768;
+
+const largest = (inputs: readonly tf.TensorInfo[]): number => Math.max(...inputs.map(({ shape }) => sizeOf(shape)));
+const elements = (inputs: readonly tf.TensorInfo[]): boolean => largest(inputs) >= ELEMENTS;
+
+const products = ([a, b]: readonly tf.TensorInfo[], attrs: Readonly<Record<string, unknown>>): boolean => {
+  const columns = b.shape[b.shape.length - (attrs.transposeB === true ? 2 : 1)];
+  return sizeOf(a.shape) * columns >= PRODUCTS;
+};
+
+/** The operations that are compiled alone, each with the test whether it is worth it. */
+const WORTH: ReadonlyMap<string, typeof products> = new Map([
+  ...(
+    'Abs Exp Expm1 Log Log1p Neg Relu Rsqrt Sigmoid Sin Cos Softplus Sqrt Square Tanh Elu Reciprocal ' +
+    'Add Sub Multiply RealDiv Maximum Minimum SquaredDifference Pow Sum Mean Max Min Softmax LogSoftmax'
+  )
+    .split(' ')
+    .map((name): [string, typeof products] => [name, elements]),
+  // tfjs's own is right to 1.5e-7 at best (Abramowitz and Stegun 7.1.26): far from the precision of either backend.
+  ['Erf', () => true],
+  ['BatchMatMul', products],
+  ['_FusedMatMul', products],
+]);
+
+/** Programs kept per backend; the one used longest ago goes first. */
+const LIMIT = 256;
+
+export class CompiledKernels {
+  private readonly programs = new Map<string, Executable>();
+  /** The executor may hand an operation back to the kernel; that one must then compute it itself. */
+  private running = false;
+
+  constructor(
+    private readonly executor: Executor,
+    private readonly backendName: string,
+  ) {}
+
+  /** Programs held at present. */
+  get size(): number {
+    return this.programs.size;
+  }
+
+  /** The kernel of that name, compiled where that pays; the given one otherwise. */
+  kernel(name: string, otherwise: tf.KernelFunc): tf.KernelFunc {
+    const worth = WORTH.get(name);
+    if (worth === undefined) return otherwise;
+    return (args) => {
+      const backend = args.backend as unknown as NullclineBackend;
+      const named = args.inputs as Readonly<Record<string, tf.TensorInfo | undefined>>;
+      const inputs = Object.values(named).filter((x): x is tf.TensorInfo => x != null);
+      const attrs = args.attrs ?? {};
+      if (this.running || backend.hosting || !inputs.every((x) => x.dtype === 'float32') || !worth(inputs, attrs)) {
+        return otherwise(args);
+      }
+      const names = Object.keys(named).filter((key) => named[key] != null);
+      return this.run(backend, name, names, inputs, attrs);
+    };
+  }
+
+  private run(
+    backend: NullclineBackend,
+    name: string,
+    names: readonly string[],
+    inputs: readonly tf.TensorInfo[],
+    attrs: Readonly<Record<string, unknown>>,
+  ): tf.TensorInfo {
+    const key = `${name} ${names.join()} ${inputs.map(({ shape }) => shape.join('x')).join()} ${JSON.stringify(attrs)}`;
+    this.running = true;
+    try {
+      let program = this.programs.get(key);
+      this.programs.delete(key);
+      program ??= this.executor.prepare(oneNode(name, names, inputs, attrs), backend, this.backendName);
+      this.programs.set(key, program);
+      for (const [oldest, old] of this.programs) {
+        if (this.programs.size <= LIMIT) break;
+        old.dispose();
+        this.programs.delete(oldest);
+      }
+      return program.run(inputs, [], this.context(backend))[0];
+    } finally {
+      this.running = false;
+    }
+  }
+
+  private context(backend: NullclineBackend): RunContext {
+    const never = (): void => {
+      // No primitive of ours takes part, so nothing waits for the end.
+    };
+    return { backend, backendName: this.backendName, records: [], onEnd: never };
+  }
+}
+
+function oneNode(
+  name: string,
+  names: readonly string[],
+  inputs: readonly tf.TensorInfo[],
+  attrs: Readonly<Record<string, unknown>>,
+): Graph {
+  const sources = inputs.map((spec, position) => makeNode(INPUT, [], null, { position }, [spec], ''));
+  const values: Value[] = sources.map((node) => node.outputs[0]);
+  const node = makeNode(name, values, names, attrs, inferShapes(name, values, names, attrs), '');
+  return { nodes: [...sources, node], inputs: values, outputs: node.outputs };
+}

@@ -1,0 +1,295 @@
+/**
+ * A writer of WebAssembly binary modules (core specification 2.0, chapter 5), as little of one as the code generator needs.
+ *
+ * A program is compiled while its user waits, so code is written straight into bytes: no instruction objects, no inference
+ * of types, no second pass. The engine validates the module anyway.
+ */
+
+export const I32 = 0x7f;
+export const F32 = 0x7d;
+export const F64 = 0x7c;
+export const V128 = 0x7b;
+export type Type = typeof I32 | typeof F32 | typeof F64 | typeof V128;
+
+/** Code that leaves one value on the stack. Emitting it twice computes it twice: see {@link Body.let}. */
+export type Expr = (b: Body) => void;
+
+export function unsigned(out: number[], n: number): void {
+  let rest = n >>> 0;
+  while (rest > 0x7f) {
+    out.push((rest & 0x7f) | 0x80);
+    rest >>>= 7;
+  }
+  out.push(rest);
+}
+
+export function signed(out: number[], n: number): void {
+  let rest = n | 0;
+  for (;;) {
+    const low = rest & 0x7f;
+    rest >>= 7;
+    if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) {
+      out.push(low);
+      return;
+    }
+    out.push(low | 0x80);
+  }
+}
+
+const SIMD = 0xfd;
+const VOID = 0x40;
+
+/** The code of one function. */
+export class Body {
+  readonly bytes: number[] = [];
+  private readonly locals: Type[] = [];
+
+  constructor(
+    readonly module: ModuleWriter,
+    private readonly parameters: readonly Type[],
+  ) {}
+
+  parameter(index: number): Expr {
+    return (b) => {
+      b.get(index);
+    };
+  }
+
+  /** A new local variable. */
+  local(type: Type): number {
+    this.locals.push(type);
+    return this.parameters.length + this.locals.length - 1;
+  }
+
+  get(local: number): void {
+    this.bytes.push(0x20);
+    unsigned(this.bytes, local);
+  }
+
+  set(local: number, value: Expr): void {
+    value(this);
+    this.bytes.push(0x21);
+    unsigned(this.bytes, local);
+  }
+
+  /** Set a variable and leave its value. */
+  tee(local: number, value: Expr): Expr {
+    return (b) => {
+      value(b);
+      b.bytes.push(0x22);
+      unsigned(b.bytes, local);
+    };
+  }
+
+  /** Compute `value` here, once, and use the result as often as wanted. */
+  let(type: Type, value: Expr): Expr {
+    const local = this.local(type);
+    this.set(local, value);
+    return (b) => {
+      b.get(local);
+    };
+  }
+
+  /** A vector computed once. */
+  vector(value: Expr): Expr {
+    return this.let(V128, value);
+  }
+
+  plain(...opcodes: number[]): void {
+    this.bytes.push(...opcodes);
+  }
+
+  simd(opcode: number): void {
+    this.bytes.push(SIMD);
+    unsigned(this.bytes, opcode);
+  }
+
+  call(index: number): void {
+    this.bytes.push(0x10);
+    unsigned(this.bytes, index);
+  }
+
+  /** Offset and (unpromised) alignment of a memory access. */
+  memory(offset: number): void {
+    this.bytes.push(0);
+    unsigned(this.bytes, offset);
+  }
+
+  /** `do { body } while (condition)`. */
+  repeat(body: () => void, condition: Expr): void {
+    this.bytes.push(0x03, VOID);
+    body();
+    condition(this);
+    this.bytes.push(0x0d, 0, 0x0b);
+  }
+
+  /** `variable` runs from `from` while below `to`; the caller knows that it runs at least once. */
+  loop(variable: number, from: number, to: number, step: number, body: () => void): void {
+    this.set(variable, i32(from));
+    this.repeat(
+      () => {
+        body();
+        this.set(variable, i32add(localExpr(variable), i32(step)));
+      },
+      binary(0x49, localExpr(variable), i32(to)),
+    );
+  }
+
+  when(condition: Expr, then: () => void): void {
+    condition(this);
+    this.bytes.push(0x04, VOID);
+    then();
+    this.bytes.push(0x0b);
+  }
+
+  encode(): number[] {
+    const code: number[] = [];
+    unsigned(code, this.locals.length);
+    for (const type of this.locals) code.push(1, type);
+    const out: number[] = [];
+    unsigned(out, code.length + this.bytes.length + 1);
+    return append(append(out, code), [...this.bytes, 0x0b]);
+  }
+}
+
+function append(out: number[], more: readonly number[]): number[] {
+  for (const byte of more) out.push(byte);
+  return out;
+}
+
+export const localExpr =
+  (local: number): Expr =>
+  (b) => {
+    b.get(local);
+  };
+
+export const i32 =
+  (n: number): Expr =>
+  (b) => {
+    b.bytes.push(0x41);
+    signed(b.bytes, n);
+  };
+
+export const binary =
+  (opcode: number, x: Expr, y: Expr): Expr =>
+  (b) => {
+    x(b);
+    y(b);
+    b.plain(opcode);
+  };
+
+export const i32add = (x: Expr, y: Expr): Expr => binary(0x6a, x, y);
+export const i32mul = (x: Expr, y: Expr): Expr => binary(0x6c, x, y);
+
+export const i32load =
+  (address: Expr, offset = 0): Expr =>
+  (b) => {
+    address(b);
+    b.plain(0x28);
+    b.memory(offset);
+  };
+
+interface Signature {
+  readonly parameters: readonly Type[];
+  readonly results: readonly Type[];
+}
+
+/** Collects functions and writes the module. Everything runs on one imported memory. */
+export class ModuleWriter {
+  private readonly types = new Map<string, { index: number; signature: Signature }>();
+  private readonly imported: { name: string; type: number }[] = [];
+  private readonly functions: { type: number; body: Body }[] = [];
+  private readonly exported: { name: string; index: number }[] = [];
+  private readonly shared = new Map<string, number>();
+
+  /** @param importCount - how many functions will be imported at most; their indices come first. */
+  constructor(private readonly imports: readonly { name: string; parameters: Type[]; results: Type[] }[]) {
+    for (const { name, parameters, results } of imports) {
+      this.imported.push({ name, type: this.typeOf({ parameters, results }) });
+    }
+  }
+
+  importIndex(name: string): number {
+    const index = this.imports.findIndex((i) => i.name === name);
+    if (index < 0) throw new Error(`no function "${name}" is imported`);
+    return index;
+  }
+
+  private typeOf(signature: Signature): number {
+    const key = `${signature.parameters.join()}>${signature.results.join()}`;
+    let type = this.types.get(key);
+    if (type === undefined) this.types.set(key, (type = { index: this.types.size, signature }));
+    return type.index;
+  }
+
+  /** The function of that key, written at its first use. */
+  function(key: string, parameters: readonly Type[], results: readonly Type[], write: (b: Body) => void): number {
+    const known = this.shared.get(key);
+    if (known !== undefined) return known;
+    const body = new Body(this, parameters);
+    // Written first, so that the functions it calls get their indices before it does.
+    write(body);
+    this.functions.push({ type: this.typeOf({ parameters, results }), body });
+    const index = this.imported.length + this.functions.length - 1;
+    this.shared.set(key, index);
+    return index;
+  }
+
+  export(name: string, index: number): void {
+    this.exported.push({ name, index });
+  }
+
+  encode(): Uint8Array<ArrayBuffer> {
+    const out: number[] = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    const section = (id: number, count: number, write: (bytes: number[]) => void): void => {
+      const bytes: number[] = [];
+      unsigned(bytes, count);
+      write(bytes);
+      out.push(id);
+      unsigned(out, bytes.length);
+      append(out, bytes);
+    };
+    section(1, this.types.size, (bytes) => {
+      for (const { signature } of this.types.values()) {
+        bytes.push(0x60);
+        for (const list of [signature.parameters, signature.results]) {
+          unsigned(bytes, list.length);
+          append(bytes, list);
+        }
+      }
+    });
+    section(2, this.imported.length + 1, (bytes) => {
+      name(bytes, 'host');
+      name(bytes, 'memory');
+      bytes.push(2, 0, 0);
+      for (const { name: field, type } of this.imported) {
+        name(bytes, 'host');
+        name(bytes, field);
+        bytes.push(0);
+        unsigned(bytes, type);
+      }
+    });
+    section(3, this.functions.length, (bytes) => {
+      this.functions.forEach(({ type }) => {
+        unsigned(bytes, type);
+      });
+    });
+    section(7, this.exported.length, (bytes) => {
+      for (const { name: field, index } of this.exported) {
+        name(bytes, field);
+        bytes.push(0);
+        unsigned(bytes, index);
+      }
+    });
+    section(10, this.functions.length, (bytes) => {
+      this.functions.forEach(({ body }) => append(bytes, body.encode()));
+    });
+    return Uint8Array.from(out);
+  }
+}
+
+function name(out: number[], text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  unsigned(out, bytes.length);
+  append(out, [...bytes]);
+}

@@ -1,0 +1,287 @@
+/**
+ * Loop nests: every operation that computes elements of a result from elements of operands, and reductions of such.
+ * Operands and result are strided (0 repeats an element), so the same code serves broadcasting, transposition, slices,
+ * concatenation, padding and plain copies. The innermost axis goes through the lanes; what is left over of it is
+ * done on exactly as many lanes as it has elements, so nothing outside a tensor is ever read or written.
+ */
+import { bytesOfKind, load, store, type Kind } from './access.js';
+import { I32, i32, i32add, localExpr, type Body, type Expr, type ModuleWriter } from './assembler.js';
+import { BITS, shuffle, type Lanes } from './lanes.js';
+import { apply, constantVector, emitTerm, isHeavy, type Term } from './terms.js';
+
+export interface Operand {
+  readonly kind: Kind;
+  /** Elements between neighbours along each axis. */
+  readonly strides: readonly number[];
+}
+
+export type ReduceOp = 'add' | 'mul' | 'max' | 'min' | 'and' | 'or';
+
+export interface NestSpec {
+  readonly sizes: readonly number[];
+  readonly out: Operand;
+  readonly operands: readonly Operand[];
+  readonly term: Term;
+  /** The last `axes` axes are reduced; the result's strides along them are 0. */
+  readonly reduce?: { readonly op: ReduceOp; readonly axes: number };
+}
+
+/** Fewer axes, same elements: axes of one element go, neighbours that run through memory as one become one. */
+export function collapse(spec: NestSpec): NestSpec {
+  const reducedFrom = spec.sizes.length - (spec.reduce?.axes ?? 0);
+  const all = [spec.out, ...spec.operands];
+  const sizes: number[] = [];
+  const strides: number[][] = all.map(() => []);
+  let reduced = 0;
+  let lastReduced = false;
+  spec.sizes.forEach((size, axis) => {
+    if (size === 1) return;
+    const isReduced = axis >= reducedFrom;
+    const here = all.map(({ strides: s }) => s[axis]);
+    const top = sizes.length - 1;
+    const joins = top >= 0 && lastReduced === isReduced && here.every((s, i) => strides[i][top] === s * size);
+    if (joins) {
+      sizes[top] *= size;
+      here.forEach((s, i) => (strides[i][top] = s));
+      return;
+    }
+    sizes.push(size);
+    here.forEach((s, i) => strides[i].push(s));
+    lastReduced = isReduced;
+    if (isReduced) reduced++;
+  });
+  const rebuilt = all.map(({ kind }, i) => ({ kind, strides: strides[i] }));
+  const base = { sizes, out: rebuilt[0], operands: rebuilt.slice(1), term: spec.term };
+  return spec.reduce === undefined ? base : { ...base, reduce: { op: spec.reduce.op, axes: reduced } };
+}
+
+/** The function for a nest: parameters are the addresses of the result and of each operand. */
+export function nestFunction(module: ModuleWriter, L: Lanes, given: NestSpec): number {
+  const spec = collapse(given);
+  const parameters = [I32, ...spec.operands.map(() => I32)] as (typeof I32)[];
+  return module.function(`nest ${L.bits} ${keyOf(spec)}`, parameters, [], (b) => {
+    new NestWriter(b, L, spec).write();
+  });
+}
+
+/** JSON that tells all numbers apart. */
+function keyOf(spec: NestSpec): string {
+  return JSON.stringify(spec, (_, value: unknown) =>
+    typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)) ? (1 / value < 0 && value === 0 ? '-0' : String(value)) : value); // prettier-ignore
+}
+
+/** Addresses: one local per operand, the result's first. */
+type Pointers = readonly number[];
+
+class NestWriter {
+  private readonly all: readonly Operand[];
+
+  constructor(
+    private readonly b: Body,
+    private readonly L: Lanes,
+    private readonly spec: NestSpec,
+  ) {
+    this.all = [spec.out, ...spec.operands];
+  }
+
+  write(): void {
+    const { sizes, reduce } = this.spec;
+    const start = this.all.map((_, i) => i);
+    const axes = sizes.map((_, i) => i);
+    if (reduce === undefined) {
+      if (sizes.length === 0) this.element(start);
+      else this.loops(axes.slice(0, -1), start, (p) => { this.along(axes.length - 1, p, (q, n, k) => { this.assign(axes.length - 1, q, n, k); }); }); // prettier-ignore
+      return;
+    }
+    const kept = axes.slice(0, axes.length - reduce.axes);
+    const reduced = axes.slice(kept.length);
+    if (reduced.length === 0 || this.runsAlongKept(kept, reduced)) this.reduceColumns(kept, reduced, start);
+    else
+      this.loops(kept, start, (p) => {
+        this.reduceRow(reduced, p);
+      });
+  }
+
+  /** Is the last kept axis the one whose elements are neighbours? */
+  private runsAlongKept(kept: readonly number[], reduced: readonly number[]): boolean {
+    if (kept.length === 0) return false;
+    const unit = (axis: number): number => this.spec.operands.filter(({ strides }) => strides[axis] === 1).length;
+    const last = kept[kept.length - 1];
+    return unit(last) > unit(reduced[reduced.length - 1]);
+  }
+
+  /** A nest of plain loops over `axes`; `body` gets the addresses. */
+  private loops(axes: readonly number[], pointers: Pointers, body: (p: Pointers) => void): void {
+    if (axes.length === 0) {
+      body(pointers);
+      return;
+    }
+    const [axis, ...inner] = axes;
+    const moving = this.moving(axis, pointers);
+    this.times(this.spec.sizes[axis], () => {
+      this.loops(inner, moving, body);
+      this.advance(axis, moving, 1);
+    });
+  }
+
+  /** Pointers of which those that move along the axis are copies. */
+  private moving(axis: number, pointers: Pointers): Pointers {
+    return pointers.map((pointer, i) => {
+      if (this.all[i].strides[axis] === 0) return pointer;
+      const copy = this.b.local(I32);
+      this.b.set(copy, localExpr(pointer));
+      return copy;
+    });
+  }
+
+  private advance(axis: number, pointers: Pointers, elements: number): void {
+    pointers.forEach((pointer, i) => {
+      const by = this.all[i].strides[axis] * elements * bytesOfKind(this.L, this.all[i].kind);
+      if (by !== 0) this.b.set(pointer, i32add(localExpr(pointer), i32(by)));
+    });
+  }
+
+  private times(count: number, body: () => void): void {
+    const { b } = this;
+    if (count === 1) {
+      body();
+      return;
+    }
+    const left = b.local(I32);
+    b.set(left, i32(count));
+    b.repeat(body, b.tee(left, i32add(localExpr(left), i32(-1))));
+  }
+
+  /** Run `body` on the elements of the axis, vector after vector, and once more on the rest: (addresses, lanes, offset). */
+  private along(axis: number, pointers: Pointers, body: (p: Pointers, lanes: number, offset: number) => void): void {
+    const { L } = this;
+    const size = this.spec.sizes[axis];
+    const vectors = Math.floor(size / L.count);
+    const rest = size % L.count;
+    const moving = this.moving(axis, pointers);
+    const unroll = vectors >= 8 && !isHeavy(this.spec.term) ? 4 : 1;
+    const rounds = Math.floor(vectors / unroll);
+    if (rounds > 0) {
+      this.times(rounds, () => {
+        for (let k = 0; k < unroll; k++) body(moving, L.count, k * L.count);
+        this.advance(axis, moving, unroll * L.count);
+      });
+    }
+    const odd = vectors - rounds * unroll;
+    for (let k = 0; k < odd; k++) body(moving, L.count, k * L.count);
+    if (rest > 0) body(moving, rest, odd * L.count);
+  }
+
+  /** The value of the term on `lanes` elements along an axis, `offset` elements on. */
+  private value(axis: number, pointers: Pointers, lanes: number, offset = 0): Expr {
+    const { b, L, spec } = this;
+    return emitTerm(b, L, spec.term, (i) => {
+      const { kind, strides } = spec.operands[i];
+      const stride = axis < 0 ? 0 : strides[axis];
+      const moved = offset * stride * bytesOfKind(L, kind);
+      const base = localExpr(pointers[i + 1]);
+      const address = moved < 0 ? i32add(base, i32(moved)) : base;
+      return load(L, kind, address, Math.max(moved, 0), { count: lanes, stride });
+    });
+  }
+
+  private put(axis: number, pointers: Pointers, lanes: number, value: Expr, offset = 0): void {
+    const { kind, strides } = this.spec.out;
+    const stride = axis < 0 ? 1 : strides[axis];
+    const moved = offset * stride * bytesOfKind(this.L, kind);
+    store(this.b, this.L, kind, localExpr(pointers[0]), moved, { count: lanes, stride }, value);
+  }
+
+  private assign(axis: number, pointers: Pointers, lanes: number, offset = 0): void {
+    this.put(axis, pointers, lanes, this.value(axis, pointers, lanes, offset), offset);
+  }
+
+  private element(pointers: Pointers): void {
+    this.put(-1, pointers, 1, this.value(-1, pointers, 1));
+  }
+
+  private identity(): Expr {
+    const { kind } = this.spec.out;
+    const op = this.spec.reduce?.op ?? 'add';
+    const extreme = kind === 'int' ? [-(2 ** 31), 2 ** 31 - 1] : [-Infinity, Infinity];
+    const start = { add: 0, mul: 1, max: extreme[0], min: extreme[1], and: 1, or: 0 }[op];
+    return constantVector(this.L, kind, start);
+  }
+
+  private combine(x: Expr, y: Expr): Expr {
+    const { b, L, spec } = this;
+    const { kind } = spec.out;
+    const leaf = (i: number): Term => ({ kind, op: 'load', args: [], leaf: i });
+    return emitTerm(b, L, apply(kind, spec.reduce?.op ?? 'add', leaf(0), leaf(1)), (i) => (i === 0 ? x : y));
+  }
+
+  /** Lanes are results: one accumulator for as many columns, which run over the reduced axes together. */
+  private reduceColumns(kept: readonly number[], reduced: readonly number[], start: Pointers): void {
+    const { b } = this;
+    const last = kept.at(-1) ?? -1;
+    const columns = (p: Pointers, lanes: number, offset: number): void => {
+      const sum = b.local(0x7b);
+      b.set(sum, this.identity());
+      this.loops(reduced, p, (q) => {
+        b.set(sum, this.combine(localExpr(sum), this.value(last, q, lanes, offset)));
+      });
+      this.put(last, p, lanes, localExpr(sum), offset);
+    };
+    if (last < 0) columns(start, 1, 0);
+    else
+      this.loops(kept.slice(0, -1), start, (p) => {
+        this.along(last, p, columns);
+      });
+  }
+
+  /** Lanes are neighbours along the last reduced axis, and are combined at the end. */
+  private reduceRow(reduced: readonly number[], start: Pointers): void {
+    const { b, L } = this;
+    const last = reduced[reduced.length - 1];
+    const sums = [0, 1, 2, 3].map(() => b.local(0x7b));
+    const used = new Set<number>();
+    for (const sum of sums) b.set(sum, this.identity());
+    this.loops(reduced.slice(0, -1), start, (p) => {
+      this.along(last, p, (q, lanes, offset) => {
+        const sum = sums[(offset / L.count) % sums.length];
+        used.add(sum);
+        const value = b.vector(this.value(last, q, lanes, offset));
+        b.set(sum, this.combine(localExpr(sum), lanes === L.count ? value : this.only(lanes, value)));
+      });
+    });
+    const [first, ...others] = [...used];
+    for (const other of others) b.set(first, this.combine(localExpr(first), localExpr(other)));
+    this.put(-1, start, 1, this.across(localExpr(first)));
+  }
+
+  /** The value on the first lanes, the identity on the others. */
+  private only(lanes: number, value: Expr): Expr {
+    const { b, L } = this;
+    const width = 16 / L.count;
+    const isInt = this.spec.out.kind === 'int';
+    const bytes = lanes * (isInt ? 4 : width);
+    const mask: Expr = (c) => {
+      c.simd(12);
+      for (let i = 0; i < 16; i++) c.plain(i < bytes ? 0xff : 0);
+    };
+    return b.vector(BITS.select(value, this.identity(), mask));
+  }
+
+  /** All lanes combined, in the first. */
+  private across(value: Expr): Expr {
+    const { b, L, spec } = this;
+    const isInt = spec.out.kind === 'int';
+    const width = isInt ? 4 : 16 / L.count;
+    let x = b.vector(value);
+    for (let half = L.count / 2; half >= 1; half /= 2) {
+      const from = half * width;
+      const moved = shuffle(
+        x,
+        x,
+        Array.from({ length: 16 }, (_, i) => (i + from) % 16),
+      );
+      x = b.vector(this.combine(x, b.vector(moved)));
+    }
+    return x;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The executor of the compiled backend. Importing it compiles nothing; `prepare` compiles a graph.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { Buffer, Executable, Executor } from '../graph/executor.js';
+import type { Graph } from '../graph/graph.js';
+import { interpreter } from '../graph/interpret.js';
+import type { RunContext } from '../graph/primitive.js';
+import { NullclineBackend } from './backend.js';
+import { kindOf } from './elementwise.js';
+import { CompiledGraph, free, type Held } from './program.js';
+
+/** Memory of programs that are forgotten without having been disposed of. */
+const forgotten = new FinalizationRegistry<Held[]>((held) => {
+  held.forEach(free);
+});
+
+class WasmExecutable implements Executable {
+  /** One, and another for each run that begins within a run: a program has one arena. */
+  private readonly idle: CompiledGraph[] = [];
+  private readonly held: Held[] = [];
+
+  constructor(
+    private readonly graph: Graph,
+    private readonly backend: NullclineBackend,
+    private readonly backendName: string,
+  ) {
+    this.idle.push(this.compile());
+  }
+
+  private compile(): CompiledGraph {
+    const compiled = new CompiledGraph(this.graph, this.backend, this.backendName);
+    if (this.held.length === 0) forgotten.register(this, this.held, this);
+    this.held.push(compiled.held);
+    return compiled;
+  }
+
+  run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {
+    const compiled = this.idle.pop() ?? this.compile();
+    try {
+      return compiled.run(inputs, captured, context);
+    } finally {
+      this.idle.push(compiled);
+    }
+  }
+
+  dispose(): void {
+    forgotten.unregister(this);
+    this.held.splice(0).forEach(free);
+    this.idle.length = 0;
+  }
+}
+
+/** Compiles graphs for {@link NullclineBackend}; whatever generated code cannot hold (complex numbers, text) is interpreted. */
+export const wasmExecutor: Executor = {
+  name: 'wasm',
+  prepare(graph: Graph, backend: tf.KernelBackend, backendName: string): Executable {
+    const values = graph.nodes.flatMap(({ outputs }) => outputs);
+    if (!(backend instanceof NullclineBackend) || values.some(({ dtype }) => kindOf(dtype) === undefined)) {
+      return interpreter.prepare(graph, backend, backendName);
+    }
+    return new WasmExecutable(graph, backend, backendName);
+  },
+};

@@ -1,0 +1,128 @@
+/**
+ * Every mathematical function that code can be generated for: written as vector code here, or asked of the host one lane
+ * at a time.
+ *
+ * In single precision the rarer functions are computed in doubles, two lanes at a time, and rounded once: simple, and
+ * correct to half a unit in the last place.
+ */
+import { F64, V128, type Body, type Expr, type ModuleWriter } from '../emit/assembler.js';
+import { BITS, demote, extractLane, F64X2, promoteLow, replaceLane, shuffle, type Lanes } from '../emit/lanes.js';
+import { erf } from './erf.js';
+import { exp, expm1, sigmoid, tanh } from './exponential.js';
+import { log, log1p } from './logarithm.js';
+import { LARGEST_REDUCED, sinReduced } from './trigonometric.js';
+
+/** Functions that the host computes, by their name in `Math`. */
+export const HOST_UNARY = 'sin cos tan asin acos atan sinh cosh asinh acosh atanh'.split(' ');
+export const HOST_BINARY = ['pow', 'atan2'];
+
+export const MATH_IMPORTS = [
+  ...HOST_UNARY.map((name) => ({ name, parameters: [F64 as number], results: [F64 as number] })),
+  ...HOST_BINARY.map((name) => ({ name, parameters: [F64 as number, F64], results: [F64 as number] })),
+] as ConstructorParameters<typeof ModuleWriter>[0];
+
+export type VectorFunction = (b: Body, L: Lanes, x: Expr, y: Expr) => Expr;
+
+/** One lane at a time, in doubles. */
+function byHost(b: Body, name: string, operands: readonly Expr[]): Expr {
+  const L: Lanes = F64X2;
+  const index = b.module.importIndex(name);
+  const given = operands.map((x) => b.vector(x));
+  const lane =
+    (i: number): Expr =>
+    (c) => {
+      for (const x of given) extractLane(L, x, i)(c);
+      c.call(index);
+    };
+  return replaceLane(L, L.splat(lane(0)), 1, lane(1));
+}
+
+const host =
+  (name: string, arity: 1 | 2): VectorFunction =>
+  (b, _, x, y) =>
+    byHost(b, name, arity === 1 ? [x] : [x, y]);
+
+const sine =
+  (name: 'sin' | 'cos', quarter: 0 | 1): VectorFunction =>
+  (b, L, given) => {
+    const x = b.vector(given);
+    const result = b.local(V128);
+    const far: Expr = (c) => {
+      // Some lane is large, infinite or NaN.
+      BITS.not(L.le(L.abs(x), L.const(LARGEST_REDUCED)))(c);
+      c.simd(83);
+    };
+    b.set(result, sinReduced(b, x, quarter));
+    b.when(far, () => {
+      b.set(result, byHost(b, name, [x]));
+    });
+    return (c) => {
+      c.get(result);
+    };
+  };
+
+/** max(x, 0) + log1p(exp(-|x|)) */
+const softplus: VectorFunction = (b, L, given) => {
+  const x = b.vector(given);
+  const e = b.vector(exp(b, L, L.neg(L.abs(x))));
+  return L.add(L.pmax(x, L.const(0)), log1p(b, L, e));
+};
+
+interface Entry {
+  readonly code: VectorFunction;
+  readonly arity: 1 | 2;
+  /** In single precision: the same code on four lanes (false), or in doubles. */
+  readonly inDoubles: boolean;
+  /** Short enough to stand in every loop that uses it; otherwise a function of its own. */
+  readonly inline: boolean;
+}
+
+const lane = (code: VectorFunction, inline: boolean): Entry => ({ code, arity: 1, inDoubles: false, inline });
+const doubles = (code: VectorFunction, arity: 1 | 2 = 1): Entry => ({ code, arity, inDoubles: true, inline: false });
+
+const TABLE: ReadonlyMap<string, Entry> = new Map<string, Entry>([
+  ['exp', lane(exp, true)],
+  ['tanh', lane(tanh, true)],
+  ['sigmoid', lane(sigmoid, true)],
+  ['log', lane(log, false)],
+  ['expm1', doubles(expm1)],
+  ['log1p', doubles(log1p)],
+  ['softplus', doubles(softplus)],
+  ['erf', doubles(erf)],
+  ...HOST_UNARY.map((name): [string, Entry] => [name, doubles(host(name, 1))]),
+  ...HOST_BINARY.map((name): [string, Entry] => [name, doubles(host(name, 2), 2)]),
+  ['sin', doubles(sine('sin', 0))],
+  ['cos', doubles(sine('cos', 1))],
+]);
+
+export const isMathFunction = (name: string): boolean => TABLE.has(name);
+
+/** The function of that name applied to vectors. */
+export function applyMath(b: Body, L: Lanes, name: string, operands: readonly Expr[]): Expr {
+  const entry = TABLE.get(name);
+  if (entry === undefined) throw new Error(`no vector code for "${name}"`);
+  const [x, y = x] = operands.map((e) => b.vector(e));
+  if (entry.inline) return b.vector(entry.code(b, L, x, y));
+  const parameters = operands.map(() => V128 as typeof V128);
+  const index = b.module.function(`${name}/${L.bits}`, parameters, [V128], (f) => {
+    const given = operands.map((_, i) => f.parameter(i));
+    write(f, L, entry, given);
+  });
+  return b.vector((c) => {
+    for (const e of [x, y].slice(0, operands.length)) e(c);
+    c.call(index);
+  });
+}
+
+function write(f: Body, L: Lanes, { code, inDoubles }: Entry, [x, y = x]: readonly Expr[]): void {
+  if (L.bits === 64 || !inDoubles) {
+    code(f, L, x, y)(f);
+    return;
+  }
+  const high = (v: Expr): Expr => shuffle(v, v, [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7]);
+  const wide = (a: Expr, c: Expr): Expr =>
+    demote(f.vector(code(f, F64X2, f.vector(promoteLow(a)), f.vector(promoteLow(c)))));
+  const low = f.vector(wide(x, y));
+  const top = f.vector(wide(high(x), high(y)));
+  shuffle(low, top, [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23])(f);
+}

@@ -1,0 +1,213 @@
+/**
+ * A compiled graph: its module, its arena and its constants on the heap of one backend.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import { asStored } from '../core/floats.js';
+import type { Buffer, Executable } from '../graph/executor.js';
+import { INPUT, makeNode, sizeOf, type ConstantAttrs, type Graph, type Node, type Value } from '../graph/graph.js';
+import { interpreter, share } from '../graph/interpret.js';
+import type { RunContext } from '../graph/primitive.js';
+import { layOut } from './arena.js';
+import { assemble, type Stage } from './assemble.js';
+import type { NullclineBackend } from './backend.js';
+import { F32X4, F64X2 } from './emit/lanes.js';
+import { lower } from './lower.js';
+import { HOST_BINARY, HOST_UNARY } from './math/functions.js';
+import { Planner, type CallStep, type Plan } from './plan.js';
+import { isContiguous, type BufferSlot, type View } from './views.js';
+
+const HOST_FUNCTIONS = Object.fromEntries(
+  [...HOST_UNARY, ...HOST_BINARY].map((name) => [name, Reflect.get(Math, name) as unknown] as const),
+);
+
+export type Runnable = { readonly run: () => void } | { readonly call: CallStep; readonly node: Executable };
+
+/** What a program holds on the heap; apart from it, so that it can be freed after the program is gone. */
+export interface Held {
+  readonly backend: NullclineBackend;
+  readonly pointers: number[];
+  readonly nodes: Executable[];
+}
+
+export function free({ backend, pointers, nodes }: Held): void {
+  for (const pointer of pointers.splice(0)) backend.heap.release(pointer);
+  for (const node of nodes.splice(0)) node.dispose();
+}
+
+export class CompiledGraph {
+  readonly held: Held;
+  readonly moduleBytes: number;
+  readonly arenaBytes: number;
+  readonly plan: Plan;
+  readonly stages: readonly Runnable[];
+  /** The table of pointers: inputs, captured tensors, outputs. */
+  readonly table: number;
+  private readonly fixed = new Map<BufferSlot, number>();
+  private readonly outputs: readonly { shape: number[]; dtype: tf.DataType; bytes: number }[];
+
+  constructor(
+    graph: Graph,
+    private readonly backend: NullclineBackend,
+    backendName: string,
+    mayShare = true,
+  ) {
+    const { heap, precision } = backend;
+    const plan = new Planner(lower(graph), precision / 8, mayShare).plan();
+    this.plan = plan;
+    this.held = { backend, pointers: [], nodes: [] };
+    this.outputs = graph.outputs.map(({ shape, dtype }) => ({ shape, dtype, bytes: byteLength(shape, dtype, precision) })); // prettier-ignore
+    try {
+      this.table = this.allocate(4 * (plan.inputCount + plan.capturedCount + graph.outputs.length) + 4);
+      const arena = layOut(plan.steps);
+      this.arenaBytes = arena.bytes;
+      const base = arena.bytes === 0 ? 0 : this.allocate(arena.bytes);
+      for (const [buffer, offset] of arena.offsets) this.fixed.set(buffer, base + offset);
+      const constants = plan.constants.map((v) => this.upload(v));
+      const { bytes, stages } = assemble(plan.steps, precision === 32 ? F32X4 : F64X2, {
+        table: this.table,
+        fixed: (buffer) => (buffer.home === 'constant' ? constants[buffer.index] : (this.fixed.get(buffer) ?? 0)),
+      });
+      this.constants = constants;
+      this.moduleBytes = bytes.length;
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+        host: { memory: heap.memory, ...HOST_FUNCTIONS },
+      });
+      this.stages = stages.map((stage) => this.runnable(stage, instance.exports, backendName));
+    } catch (error) {
+      free(this.held);
+      throw error;
+    }
+  }
+
+  private readonly constants: readonly number[];
+
+  private allocate(bytes: number): number {
+    const pointer = this.backend.heap.allocate(bytes);
+    this.held.pointers.push(pointer);
+    return pointer;
+  }
+
+  private upload({ node, dtype, shape }: Value): number {
+    const { heap, precision } = this.backend;
+    const { values } = node.attrs as unknown as ConstantAttrs;
+    const pointer = this.allocate(byteLength(shape, dtype, precision));
+    const stored = asStored(this.backend, values) as ArrayLike<number>;
+    if (dtype === 'int32') heap.i32.set(stored, pointer / 4);
+    else if (dtype === 'bool') heap.u8.set(stored, pointer);
+    else if (precision === 64) heap.f64.set(stored, pointer / 8);
+    else heap.f32.set(stored, pointer / 4);
+    return pointer;
+  }
+
+  private runnable(stage: Stage, exports: Readonly<Record<string, unknown>>, backendName: string): Runnable {
+    if ('run' in stage) return { run: exports[stage.run] as () => void };
+    const node = interpreter.prepare(alone(stage.call.node), this.backend, backendName);
+    this.held.nodes.push(node);
+    return { call: stage.call, node };
+  }
+
+  run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {
+    const { backend, outputs, plan } = this;
+    const { heap } = backend;
+    const { inputCount, capturedCount, shared } = plan;
+    const tables = inputCount + capturedCount;
+    const pointers = new Array<number>(tables + outputs.length);
+    for (let i = 0; i < inputCount; i++) pointers[i] = backend.pointerOf(inputs[i].dataId);
+    for (let i = 0; i < capturedCount; i++) pointers[inputCount + i] = backend.pointerOf(captured[i].dataId);
+    let allocated = 0;
+    try {
+      for (; allocated < outputs.length; allocated++) {
+        pointers[tables + allocated] = shared[allocated] === null ? heap.allocate(outputs[allocated].bytes) : 0;
+      }
+      const words = heap.i32;
+      const at = this.table / 4;
+      for (let i = 0; i < pointers.length; i++) words[at + i] = pointers[i];
+      for (const stage of this.stages) {
+        if ('run' in stage) stage.run();
+        else this.call(stage.call, stage.node, { inputs, captured, pointers, context });
+      }
+    } catch (error) {
+      for (let i = 0; i < allocated; i++) if (shared[i] === null) heap.release(pointers[tables + i]);
+      throw error;
+    }
+    return outputs.map(({ shape, dtype }, i) => {
+      const given = shared[i];
+      if (given === null) return backend.adopt(pointers[tables + i], shape, dtype);
+      const buffer = given < inputCount ? inputs[given] : captured[given - inputCount];
+      return { ...share(backend, buffer), shape, dtype };
+    });
+  }
+
+  private addressOf({ buffer, offset }: View, pointers: readonly number[]): number {
+    const size = buffer.kind === 'float' ? this.backend.precision / 8 : buffer.kind === 'int' ? 4 : 1;
+    const base =
+      buffer.home === 'table'
+        ? pointers[buffer.index]
+        : buffer.home === 'constant'
+          ? this.constants[buffer.index]
+          : (this.fixed.get(buffer) ?? 0);
+    return base + offset * size;
+  }
+
+  /** Run one node of the graph on buffers of its own. */
+  private call({ node, inputs: views, outputs }: CallStep, executable: Executable, run: Bindings): void {
+    const { backend } = this;
+    const { heap, precision } = backend;
+    const made: Buffer[] = [];
+    try {
+      const operands = node.inputs.map(({ shape, dtype }, i): Buffer => {
+        const view = views[i];
+        const given = view.buffer.home === 'table' ? bound(run, view.buffer.index) : undefined;
+        if (given !== undefined && isWhole(view, given)) return { dataId: given.dataId, shape, dtype };
+        const bytes = byteLength(shape, dtype, precision);
+        const pointer = heap.allocate(bytes);
+        const from = this.addressOf(view, run.pointers);
+        heap.u8.copyWithin(pointer, from, from + bytes);
+        const buffer = backend.adopt(pointer, shape, dtype);
+        made.push(buffer);
+        return buffer;
+      });
+      const results = executable.run(operands, [], run.context);
+      made.push(...results);
+      results.forEach(({ dataId }, i) => {
+        const from = backend.pointerOf(dataId);
+        const to = this.addressOf({ buffer: outputs[i], offset: 0, shape: [], strides: [] }, run.pointers);
+        const { shape, dtype } = node.outputs[i];
+        if (outputs[i].home === 'table' || this.fixed.has(outputs[i])) {
+          heap.u8.copyWithin(to, from, from + byteLength(shape, dtype, precision));
+        }
+      });
+    } finally {
+      for (const { dataId } of made) backend.disposeData(dataId);
+    }
+  }
+}
+
+interface Bindings {
+  readonly inputs: readonly Buffer[];
+  readonly captured: readonly Buffer[];
+  readonly pointers: readonly number[];
+  readonly context: RunContext;
+}
+
+/** Is the view all of the buffer, in order? */
+const isWhole = (view: View, buffer: Buffer): boolean =>
+  view.offset === 0 && isContiguous(view) && sizeOf(view.shape) === sizeOf(buffer.shape);
+
+/** The buffer behind an entry of the table, unless it is an output. */
+function bound({ inputs, captured }: Bindings, index: number): Buffer | undefined {
+  return index < inputs.length ? inputs[index] : captured[index - inputs.length];
+}
+
+function byteLength(shape: readonly number[], dtype: tf.DataType, precision: number): number {
+  const size = dtype === 'float32' ? precision / 8 : dtype === 'int32' ? 4 : 1;
+  return shape.reduce((n, d) => n * d, size);
+}
+
+/** A graph of that node alone, whose inputs are the node's. */
+function alone(node: Node): Graph {
+  const sources = node.inputs.map((v, position) => makeNode(INPUT, [], null, { position }, [v], node.scope));
+  const inputs = sources.map(({ outputs }) => outputs[0]);
+  const copy = makeNode(node.kernel, inputs, node.inputNames, node.attrs, node.outputs, node.scope);
+  return { nodes: [...sources, copy], inputs, outputs: copy.outputs };
+}

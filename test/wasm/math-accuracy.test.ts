@@ -1,0 +1,99 @@
+import '../support/backend.js';
+import { expect } from 'chai';
+import { ulps } from './math-exact.js';
+import { vectorFunction } from './math-support.js';
+import { repeatable } from './compile-support.js';
+
+/** Intervals on which each function is swept. */
+const SWEEPS: Readonly<Record<string, readonly (readonly [number, number])[]>> = {
+  exp: [[-1, 1], [-60, 60]],
+  expm1: [[-1e-6, 1e-6], [-1, 1], [-30, 60]],
+  log: [[1e-6, 1], [0.9, 1.1], [0, 1e6]],
+  log1p: [[-0.99, 1], [-1e-6, 1e-6], [0, 1e6]],
+  tanh: [[-1e-6, 1e-6], [-1, 1], [-10, 10]],
+  sigmoid: [[-1, 1], [-60, 40]],
+  softplus: [[-1, 1], [-40, 40]],
+  sin: [[-1, 1], [-10, 10], [-1e5, 1e5]],
+  cos: [[-1, 1], [-10, 10], [-1e5, 1e5]],
+  erf: [[-1e-6, 1e-6], [-1.2, 1.2], [-6, 6]],
+}; // prettier-ignore
+
+const ALLOWED = { 32: 2, 64: 4 } as const;
+const POINTS = 1500;
+
+function worst(name: string, bits: 32 | 64): number {
+  const random = repeatable(1);
+  let most = 0;
+  for (const [low, high] of SWEEPS[name]) {
+    const points = Array.from({ length: POINTS }, (_, i) => low + ((high - low) * (i + random())) / POINTS);
+    const x = bits === 32 ? Float32Array.from(points) : Float64Array.from(points);
+    const y = vectorFunction<Float32Array | Float64Array>(name, bits)(x);
+    x.forEach((given, i) => (most = Math.max(most, ulps(name, given, y[i], bits))));
+  }
+  return most;
+}
+
+/** Arguments where a formula may go wrong, with the value that mathematics and IEEE 754 give. */
+const SPECIAL: Readonly<Record<string, readonly (readonly [x: number, y: number])[]>> = {
+  exp: [[NaN, NaN], [Infinity, Infinity], [-Infinity, 0], [0, 1], [-0, 1], [1e4, Infinity], [-1e4, 0]],
+  expm1: [[NaN, NaN], [Infinity, Infinity], [-Infinity, -1], [0, 0], [-0, -0], [-1e4, -1], [1e4, Infinity]],
+  log: [[NaN, NaN], [Infinity, Infinity], [0, -Infinity], [-0, -Infinity], [-1, NaN], [1, 0], [-Infinity, NaN]],
+  log1p: [[NaN, NaN], [Infinity, Infinity], [-1, -Infinity], [-2, NaN], [0, 0], [-0, -0]],
+  tanh: [[NaN, NaN], [Infinity, 1], [-Infinity, -1], [0, 0], [-0, -0], [1e4, 1]],
+  sigmoid: [[NaN, NaN], [Infinity, 1], [-Infinity, 0], [0, 0.5], [-0, 0.5], [1e4, 1], [-1e4, 0]],
+  softplus: [[NaN, NaN], [Infinity, Infinity], [-Infinity, 0], [1e4, 1e4], [-1e4, 0]],
+  sin: [[NaN, NaN], [Infinity, NaN], [-Infinity, NaN], [0, 0], [-0, -0]],
+  cos: [[NaN, NaN], [Infinity, NaN], [0, 1], [-0, 1]],
+  erf: [[NaN, NaN], [Infinity, 1], [-Infinity, -1], [0, 0], [-0, -0], [30, 1]],
+  pow: [[0, 1], [2, 4]],
+}; // prettier-ignore
+
+describe('vector mathematics', function () {
+  this.timeout(120_000);
+  const table: string[] = [];
+
+  for (const name of Object.keys(SWEEPS)) {
+    it(`${name} is accurate in both precisions`, () => {
+      const errors = ([32, 64] as const).map((bits) => ({ bits, most: worst(name, bits) }));
+      table.push(`      ${name.padEnd(10)}${errors.map(({ most }) => most.toFixed(2).padStart(8)).join('')}`);
+      for (const { bits, most } of errors) expect(most, `${bits} bits`).to.be.at.most(ALLOWED[bits]);
+    });
+  }
+
+  for (const [name, pairs] of Object.entries(SPECIAL)) {
+    for (const bits of [32, 64] as const) {
+      it(`${name} knows its special arguments in ${bits} bits`, () => {
+        const given = pairs.map(([x]) => x);
+        const kind = bits === 32 ? Float32Array : Float64Array;
+        const y = vectorFunction<Float32Array | Float64Array>(
+          name,
+          bits,
+          name === 'pow' ? 2 : 1,
+        )(kind.from(given), kind.from(given.map(() => 2)));
+        pairs.forEach(([x, value], i) => {
+          const expected = name === 'pow' ? x ** 2 : value;
+          expect(Object.is(y[i], expected), `${name}(${x}) = ${y[i]}, not ${expected}`).to.equal(true);
+        });
+      });
+    }
+  }
+
+  it('reaches denormal numbers from both sides', () => {
+    const exp64 = vectorFunction<Float64Array>('exp', 64)(Float64Array.of(-740, -745));
+    expect(exp64[0]).to.be.closeTo(Math.exp(-740), 5e-324);
+    expect(exp64[1]).to.be.closeTo(Math.exp(-745), 5e-324);
+    const log64 = vectorFunction<Float64Array>('log', 64)(Float64Array.of(5e-324, 1e-310));
+    expect(log64[0]).to.be.closeTo(Math.log(5e-324), 2e-13);
+    expect(log64[1]).to.be.closeTo(Math.log(1e-310), 2e-13);
+    const tiny = [1e-310, -1e-310, 5e-324];
+    for (const name of ['tanh', 'sin', 'expm1', 'log1p']) {
+      expect([...vectorFunction<Float64Array>(name, 64)(Float64Array.from(tiny))], name).to.deep.equal(tiny);
+    }
+  });
+
+  after(() => {
+    console.log(
+      `      largest error in units of the last place\n                  32 bits 64 bits\n${table.join('\n')}`,
+    );
+  });
+});

@@ -1,0 +1,108 @@
+/**
+ * Elementary functions in fixed point with 240 binary places: the truth against which doubles are measured.
+ */
+const PLACES = 240n;
+const ONE = 1n << PLACES;
+
+/** A double, exactly (as far down as 2^-240, below which nothing is tested here). */
+function fixed(x: number): bigint {
+  if (x === 0) return 0n;
+  let exponent = Math.floor(Math.log2(Math.abs(x))) - 53;
+  exponent = Math.max(exponent, -1000);
+  const mantissa = BigInt(x / 2 ** exponent);
+  const shift = PLACES + BigInt(exponent);
+  return shift >= 0n ? mantissa << shift : mantissa >> -shift;
+}
+
+const mul = (x: bigint, y: bigint): bigint => (x * y) >> PLACES;
+const div = (x: bigint, y: bigint): bigint => (x << PLACES) / y;
+
+/** The sum of terms until they vanish: the first, and how each follows from the one before. */
+function series(
+  first: bigint,
+  next: (term: bigint, n: number) => bigint,
+  weight: (term: bigint, n: number) => bigint,
+): bigint {
+  let sum = 0n;
+  let term = first;
+  for (let n = 0; term !== 0n && term !== -1n; n++) {
+    sum += weight(term, n);
+    term = next(term, n + 1);
+  }
+  return sum;
+}
+
+const same = (t: bigint): bigint => t;
+
+function expOf(x: bigint): bigint {
+  const halvings = 8n + (x < 0n ? -x : x) / ONE;
+  let y = series(ONE, (t, n) => mul(t, x / halvings) / BigInt(n), same);
+  let result = ONE;
+  for (let k = halvings; k > 0n; k >>= 1n) {
+    if (k & 1n) result = mul(result, y);
+    y = mul(y, y);
+  }
+  return result;
+}
+
+/** 2 artanh((x - 1) / (x + 1)), with x halved into [2/3, 4/3]. */
+function logOf(x: bigint): bigint {
+  let y = x;
+  let twos = 0n;
+  while (3n * y > 4n * ONE) [y, twos] = [y >> 1n, twos + 1n];
+  while (3n * y < 2n * ONE) [y, twos] = [y << 1n, twos - 1n];
+  return near(y) + twos * LN2;
+}
+
+function near(y: bigint): bigint {
+  const s = div(y - ONE, y + ONE);
+  const square = mul(s, s);
+  return 2n * series(s, (t) => mul(t, square), (t, n) => t / BigInt(2 * n + 1)); // prettier-ignore
+}
+const LN2 = near((4n * ONE) / 3n) + near((3n * ONE) / 2n);
+
+const sinOf = (x: bigint): bigint => series(x, (t, n) => -mul(mul(t, x), x) / BigInt(2 * n * (2 * n + 1)), same);
+const arctanOfInverse = (k: bigint): bigint => series(ONE / k, (t) => -t / (k * k), (t, n) => t / BigInt(2 * n + 1)); // prettier-ignore
+const PI = 4n * (4n * arctanOfInverse(5n) - arctanOfInverse(239n));
+
+function sqrtOf(x: bigint): bigint {
+  const target = x << PLACES;
+  let y = 1n << (BigInt(target.toString(2).length) / 2n + 1n);
+  for (;;) {
+    const next = (y + target / y) >> 1n;
+    if (next >= y) return y;
+    y = next;
+  }
+}
+
+const abs = (x: bigint): bigint => (x < 0n ? -x : x);
+
+function erfOf(x: bigint): bigint {
+  const square = mul(x, x);
+  const sum = series(x, (t, n) => -mul(t, square) / BigInt(n), (t, n) => t / BigInt(2 * n + 1)); // prettier-ignore
+  return div(2n * sum, sqrtOf(PI));
+}
+
+const FUNCTIONS: Readonly<Record<string, (x: bigint) => bigint>> = {
+  exp: expOf,
+  log: logOf,
+  log1p: (x) => logOf(ONE + x),
+  expm1: (x) => expOf(x) - ONE,
+  tanh: (x) => div(expOf(2n * x) - ONE, expOf(2n * x) + ONE),
+  sigmoid: (x) => div(ONE, ONE + expOf(-x)),
+  softplus: (x) => logOf(ONE + expOf(-abs(x))) + (x > 0n ? x : 0n),
+  sin: (x) => sinOf(x % (2n * PI)),
+  cos: (x) => sinOf((x + PI / 2n) % (2n * PI)),
+  erf: erfOf,
+};
+
+/** How far `value` is from f(x), in units of the last place of the true value. */
+export function ulps(name: string, x: number, value: number, bits: 32 | 64): number {
+  const truth = FUNCTIONS[name](fixed(x));
+  const rounded = Number(truth >> (PLACES - 120n)) / 2 ** 120;
+  const places = bits === 32 ? 23 : 52;
+  const lowest = bits === 32 ? -126 : -1022;
+  const magnitude = Math.abs(rounded);
+  const unit = 2 ** (Math.max(Math.floor(Math.log2(magnitude)), lowest) - places);
+  return Math.abs(Number((fixed(value) - truth) / (fixed(unit) >> 20n))) / 2 ** 20;
+}

@@ -1,0 +1,126 @@
+import '../support/backend.js';
+import { existsSync, readFileSync } from 'node:fs';
+import * as tf from '@tensorflow/tfjs';
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { neuralODE } from '../../models/index.js';
+import { dopri5, odeProblem, solve, tsit5 } from '../../solvers/index.js';
+import {
+  adam,
+  chain,
+  computeGradients,
+  constant,
+  dense,
+  disposeTree,
+  mae,
+  mse,
+  rmsProp,
+  trainState,
+  train,
+  useBackend,
+  type Tensor,
+} from '../../src/index.js';
+import { isFloat64 } from '../support/precision.js';
+
+/**
+ * torchdiffeq's spiral demo in float64: start weights, batches, 200 losses and the first gradient. The file lies beside
+ * the project where there is one; without it these tests are skipped.
+ */
+const FIXTURE = '../shared/limit/spiral_fixture.json';
+
+interface Fixture {
+  readonly init: Record<'W1' | 'b1' | 'W2' | 'b2', number[]>;
+  readonly batches: number[][];
+  readonly runs: Record<
+    'demo' | 'loose',
+    { losses: number[]; grad_iter0: Record<'W1' | 'b1' | 'W2' | 'b2', number[]> }
+  >;
+}
+
+const times = Array.from({ length: 1000 }, (_, i) => (i * 25) / 999);
+const piece = times.slice(0, 10);
+
+/** PyTorch's [out, in] as [in, out]. */
+const transposed = (w: number[], out: number, inside: number): Tensor =>
+  constant(Array.from({ length: inside }, (_, i) => Array.from({ length: out }, (__, o) => w[o * inside + i])));
+
+describe('training follows torchdiffeq (float64)', () => {
+  let active = '';
+  before(async function () {
+    if (!existsSync(FIXTURE) || isFloat64) return this.skip(); // the backend itself stores doubles
+    active = tf.getBackend();
+    await useBackend('nullcline', { precision: 'float64' });
+    return undefined;
+  });
+  after(async () => {
+    if (active !== '') await tf.setBackend(active);
+  });
+
+  // At tight tolerances both compute the same to seven digits. At loose ones they differ by what the tolerance leaves free:
+  // torchdiffeq interpolates all its outputs, the last one from a step beyond it, by another quartic.
+  const settings = [
+    { name: 'demo', rtol: 1e-7, atol: 1e-9, gradient: 1e-6, losses: 1e-5 },
+    { name: 'loose', rtol: 1e-3, atol: 1e-6, gradient: 2e-3, losses: 2e-2 },
+  ] as const;
+  for (const { name, rtol, atol, ...allowed } of settings) {
+    it(`${name}: the first gradient and 100 losses`, async () => {
+      const { init, batches, runs } = JSON.parse(readFileSync(FIXTURE, 'utf8')) as Fixture;
+      const A = constant([[-0.1, 2], [-2, -0.1]]); // prettier-ignore
+      const cubed = (y: Tensor): Tensor => tf.mul(y, tf.square(y));
+      const truth = solve(
+        odeProblem(
+          (y: Tensor) => tf.matMul(cubed(y) as tf.Tensor2D, A as tf.Tensor2D),
+          constant([[2, 0]]),
+          [0, 25],
+          {},
+        ),
+        tsit5(),
+        { saveAt: times, reltol: 1e-11, abstol: 1e-11, maxSteps: 1e6 },
+      );
+      const path = truth.u.dataSync();
+      const at = (i: number): number[] => [path[2 * i], path[2 * i + 1]];
+      const field = chain(cubed, dense(2, 50, 'tanh'), dense(50, 2));
+      const model = neuralODE(field, {
+        tspan: [0, piece[9]],
+        saveAt: piece,
+        algorithm: dopri5(),
+        reltol: rtol,
+        abstol: atol,
+      });
+      const ps = {
+        layer1: {},
+        layer2: { weight: transposed(init.W1, 50, 2) as tf.Tensor2D, bias: constant(init.b1) as tf.Tensor1D },
+        layer3: { weight: transposed(init.W2, 2, 50) as tf.Tensor2D, bias: constant(init.b2) as tf.Tensor1D },
+      };
+      const st = model.initialStates(tf.tensor1d([0, 0], 'int32'));
+      const distance = name === 'demo' ? mae : mse;
+      const objective = (m: typeof model, p: typeof ps, s: typeof st, { x, y }: { x: Tensor; y: Tensor }) => {
+        const [found, next] = m.apply(x, p, s);
+        return [distance(found, y), next, {}] as const;
+      };
+      const batch = (step: number): { x: Tensor; y: Tensor } => ({
+        x: constant(batches[step].map(at)),
+        y: constant(piece.map((_, k) => batches[step].map((s) => at(s + k)))),
+      });
+      const optimiser = name === 'demo' ? rmsProp(1e-3, { rho: 0.99 }) : adam(1e-3);
+      const start = trainState(model, ps as never, st, optimiser);
+      const { grads } = computeGradients(objective as never, batch(0), start) as unknown as { grads: typeof ps };
+      const { W1, b1, W2, b2 } = runs[name].grad_iter0;
+      const { layer2, layer3 } = grads;
+      for (const [found, expected] of [
+        [tf.transpose(layer2.weight), W1],
+        [layer2.bias, b1],
+        [tf.transpose(layer3.weight), W2],
+        [layer3.bias, b2],
+      ] as const) {
+        const g = found.dataSync();
+        const error = Math.hypot(...expected.map((x, i) => x - g[i])) / Math.hypot(...expected);
+        expect(error).to.be.below(allowed.gradient);
+      }
+      const { losses } = await train(objective as never, batch as never, start, { steps: 100 });
+      const worst = Math.max(...losses.map((x, i) => Math.abs(x / runs[name].losses[i] - 1)));
+      expect(worst).to.be.below(allowed.losses);
+      disposeTree([ps, st, truth.u, truth.statistics, A]);
+    }).timeout(60_000);
+  }
+});

@@ -2,11 +2,13 @@
  * Checkpoints: everything that training needs to go on, in one safetensors file.
  *
  * Tensors have keys such as `parameters.layer1.weight`, so that any reader of the format finds the weights. What is not a
- * tensor stands in the file's metadata under the name `nullcline`, as JSON.
+ * tensor stands in the file's metadata under the name `nullcline`, as JSON. A checksum of all of it stands apart, so that
+ * neither damaged values nor a damaged description load as if nothing had happened.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { AnyLayer } from '../core/layer.js';
 import { constant } from '../core/constant.js';
+import { flag, parseOptions, z } from '../core/options.js';
 import {
   checkSameTree,
   leavesWithPaths,
@@ -26,6 +28,8 @@ import {
   type SafetensorsDtype,
   type SafetensorsEntry,
   type SafetensorsFile,
+  type SafetensorsMetadata,
+  type SafetensorsPlace,
 } from './safetensors.js';
 import { describeTree, keyOf, rebuildTree, structureFromKeys, type Structure } from './structure.js';
 import { makeTrainState } from './train-state.js';
@@ -68,13 +72,14 @@ export interface Checkpoint<P, S, O> {
 const SECTIONS = ['parameters', 'states', 'optimiserState'] as const;
 type Section = (typeof SECTIONS)[number];
 const OWN = 'nullcline';
-const VERSION = 1;
+/** Either name in the metadata shows that a file is ours: one damaged name does not make it a foreign one. */
+const CHECKSUM = 'nullcline.crc32';
+const VERSION = 2;
 
 /** What stands in the metadata under {@link OWN}. */
 interface Description {
   readonly version: number;
   readonly step: number;
-  readonly crc32: string;
   readonly sections: Readonly<Partial<Record<Section, Structure>>>;
 }
 
@@ -96,7 +101,9 @@ export async function saveCheckpoint(path: string, content: CheckpointContent): 
 
 async function checkpointBytes(content: CheckpointContent): Promise<Uint8Array> {
   const { metadata = {}, step = 0 } = content;
-  if (OWN in metadata) throw new TypeError(`the metadata name "${OWN}" is taken`);
+  for (const name of [OWN, CHECKSUM]) {
+    if (name in metadata) throw new TypeError(`the metadata name "${name}" is taken`);
+  }
   for (const [name, value] of Object.entries(metadata) as [string, unknown][]) {
     if (typeof value !== 'string') throw new TypeError(`metadata "${name}" must be a string, got ${typeof value}`);
   }
@@ -108,10 +115,21 @@ async function checkpointBytes(content: CheckpointContent): Promise<Uint8Array> 
     sections[section] = describeTree(section, tree, (key, tensor) => pending.push(entryOf(key, tensor)));
   }
   const tensors = new Map(await Promise.all(pending));
-  return writeSafetensors(tensors, (data) => {
-    const description: Description = { version: VERSION, step, crc32: crc32(data), sections };
-    return { ...metadata, [OWN]: JSON.stringify(description) };
-  });
+  const description: Description = { version: VERSION, step, sections };
+  const words = { ...metadata, [OWN]: JSON.stringify(description) };
+  return writeSafetensors(tensors, (data, layout) => ({ ...words, [CHECKSUM]: checksumOf(words, layout, data) }));
+}
+
+/**
+ * The checksum of everything that a checkpoint says: the metadata but for the checksum, the table of the tensors and the
+ * values. In order of names, so that a program that writes the same header in another order does not break it.
+ */
+function checksumOf(words: SafetensorsMetadata, layout: readonly SafetensorsPlace[], data: Uint8Array): string {
+  const byName = ([a]: readonly [string, ...unknown[]], [b]: readonly [string, ...unknown[]]): number =>
+    a < b ? -1 : a > b ? 1 : 0;
+  const table = layout.map(({ name, dtype, shape, begin, end }) => [name, dtype, shape, begin, end] as const);
+  const header = JSON.stringify([Object.entries(words).sort(byName), table.sort(byName)]);
+  return crc32(new TextEncoder().encode(header), data);
 }
 
 async function entryOf(key: string, tensor: Tensor): Promise<[string, SafetensorsEntry]> {
@@ -131,19 +149,30 @@ export interface CheckpointLike<P, S, O> {
   readonly optimiserState?: O;
 }
 
+export interface LoadCheckpointOptions {
+  /**
+   * Accept a file without our description, written by another program: trees are put together from the keys
+   * (`parameters.layer1.weight`), and no checksum guards them. Default false.
+   */
+  readonly foreign?: boolean | undefined;
+}
+
+const loadOptions = z.strictObject({ foreign: flag.default(false) });
+
 /**
  * Read a checkpoint.
  *
  * @param like Trees to compare with: structure, shapes and dtypes must be the same. Without it the trees come back as they
- *   were saved. From a file of another program, which lacks a description, trees are put together from the keys, and
- *   plain values (such as `training`) are taken from `like`.
+ *   were saved. From a file of another program (see `foreign`), plain values (such as `training`) are taken from `like`.
  * @throws CheckpointError naming the file and its defect when it cannot be read, is damaged or is no checkpoint.
  * @throws TreeError naming the path where it differs from `like`. In either case nothing is left behind.
  */
 export async function loadCheckpoint<P = unknown, S = unknown, O = unknown>(
   path: string,
   like: CheckpointLike<P, S, O> = {},
+  options: LoadCheckpointOptions = {},
 ): Promise<Checkpoint<P, S, O>> {
+  const { foreign } = parseOptions(loadOptions, options, 'loadCheckpoint');
   let bytes: Uint8Array;
   try {
     bytes = await readBytes(path);
@@ -151,7 +180,7 @@ export async function loadCheckpoint<P = unknown, S = unknown, O = unknown>(
     throw new CheckpointError(path, `cannot be read: ${(error as Error).message}`, { cause: error });
   }
   try {
-    return buildCheckpoint(readSafetensors(bytes), like) as Checkpoint<P, S, O>;
+    return buildCheckpoint(readSafetensors(bytes), like, foreign) as Checkpoint<P, S, O>;
   } catch (error) {
     const { message, name } = error as Error;
     if (name === 'TreeError') throw new TreeError(`${path}: a checkpoint of another model: ${message}`);
@@ -171,13 +200,18 @@ export async function restoreTrainState<M extends AnyLayer>(path: string, ts: Tr
 }
 
 function buildCheckpoint(
-  { tensors, metadata, data }: SafetensorsFile,
+  file: SafetensorsFile,
   like: CheckpointLike<unknown, unknown, unknown>,
+  foreign: boolean,
 ): Checkpoint<unknown, unknown, unknown> {
-  const { [OWN]: text, ...words } = metadata;
-  const description = OWN in metadata ? readDescription(text) : undefined;
-  if (description !== undefined && crc32(data) !== description.crc32) {
-    throw new SafetensorsError('the values do not have the checksum that was saved with them');
+  const { tensors } = file;
+  const { [OWN]: own, [CHECKSUM]: sum, ...words } = file.metadata as Readonly<Record<string, string | undefined>>;
+  const description = own === undefined && sum === undefined ? undefined : checkedDescription(file);
+  if (description === undefined && !foreign && [...tensors.keys()].some((key) => sectionOf(key) === 'parameters')) {
+    throw new TypeError(
+      `its tensors are named as those of a checkpoint, but the description under "${OWN}" is missing from its metadata: ` +
+        'it is damaged, or of another program (option "foreign" of loadCheckpoint reads those, unchecked)',
+    );
   }
   const result: Record<Section, unknown> = { parameters: undefined, states: {}, optimiserState: {} };
   // On an error tidy frees what was made; otherwise the leaves are handed out.
@@ -199,7 +233,23 @@ function buildCheckpoint(
     return leavesWithPaths(result).map(({ leaf }) => leaf);
   };
   tf.tidy(build);
-  return Object.freeze({ ...result, step: description?.step ?? 0, metadata: words });
+  return Object.freeze({ ...result, step: description?.step ?? 0, metadata: words as SafetensorsMetadata });
+}
+
+const sectionOf = (key: string): string => key.split('.')[0];
+
+/** The description, once the checksum has shown that it and everything else is as it was saved. */
+function checkedDescription({ metadata, layout, data }: SafetensorsFile): Description {
+  const { [CHECKSUM]: sum, ...words } = metadata as Readonly<Record<string, string | undefined>>;
+  const text = words[OWN];
+  if (text === undefined) throw new SafetensorsError(`the description under "${OWN}" is missing from its metadata`);
+  // Of another version: what its checksum covers is not known here.
+  const description = readDescription(text);
+  if (sum === undefined) throw new SafetensorsError(`the checksum under "${CHECKSUM}" is missing from its metadata`);
+  if (checksumOf(words as SafetensorsMetadata, layout, data) !== sum) {
+    throw new SafetensorsError('its content does not have the checksum that was saved with it');
+  }
+  return description;
 }
 
 function readDescription(text: string): Description {
@@ -242,7 +292,7 @@ function checkLike(section: Section, expected: unknown, built: unknown): void {
 /** A tree of a file that knows no plain values, completed with those of `expected`. */
 function adopt(section: Section, built: unknown, expected: unknown, tensors: SafetensorsFile['tensors']): unknown {
   const wanted = new Set(leavesWithPaths(expected).map(({ path }) => keyOf(section, path)));
-  const fits = [...tensors.keys()].filter((key) => key.split('.')[0] === section).every((key) => wanted.delete(key));
+  const fits = [...tensors.keys()].filter((key) => sectionOf(key) === section).every((key) => wanted.delete(key));
   if (!fits || wanted.size > 0) return built; // the comparison that follows says where it differs
   return mapLeaves(expected, (leaf, path) => (isTensor(leaf) ? makeTensor(keyOf(section, path), tensors) : leaf));
 }

@@ -7,10 +7,10 @@ function makeTable(): Uint32Array {
   });
 }
 
-/** The checksum of some bytes, as eight hexadecimal digits. */
-export function crc32(bytes: Uint8Array): string {
+/** The checksum of some bytes, in one or several parts, as eight hexadecimal digits. */
+export function crc32(...parts: readonly Uint8Array[]): string {
   const table = makeTable();
   let c = 0xffffffff;
-  for (const byte of bytes) c = table[(c ^ byte) & 0xff] ^ (c >>> 8);
+  for (const bytes of parts) for (const byte of bytes) c = table[(c ^ byte) & 0xff] ^ (c >>> 8);
   return ((c ^ 0xffffffff) >>> 0).toString(16).padStart(8, '0');
 }

@@ -7,6 +7,7 @@ export {
   type Checkpoint,
   type CheckpointContent,
   type CheckpointLike,
+  type LoadCheckpointOptions,
 } from './checkpoint.js';
 export type { Objective, TrainState } from './contract.js';
 export { TrainingError } from './errors.js';
@@ -19,6 +20,7 @@ export {
   type SafetensorsEntry,
   type SafetensorsFile,
   type SafetensorsMetadata,
+  type SafetensorsPlace,
 } from './safetensors.js';
 export { train, type StepReport, type TrainOptions, type TrainResult } from './train.js';
 export {

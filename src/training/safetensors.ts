@@ -47,8 +47,19 @@ export interface SafetensorsEntry {
 export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
   readonly metadata: SafetensorsMetadata;
+  /** Where each tensor lies in {@link data}, in the order of the header. */
+  readonly layout: readonly SafetensorsPlace[];
   /** The bytes of all values, as they stand after the header. */
   readonly data: Uint8Array;
+}
+
+/** What the header says of a tensor. */
+export interface SafetensorsPlace {
+  readonly name: string;
+  readonly dtype: SafetensorsDtype;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
 }
 
 export type SafetensorsMetadata = Readonly<Record<string, string>>;
@@ -64,27 +75,32 @@ const MAX_HEADER = 100_000_000;
  * Widest types first and then by name, as the reference implementation does, so that all values are aligned; the header is
  * padded with spaces to a multiple of eight.
  *
- * @param metadata Words for the header, or a function that makes them from the bytes of the values (a checksum, say).
+ * @param metadata Words for the header, or a function that makes them from the bytes of the values and the layout (a
+ *   checksum, say).
  * @throws SafetensorsError for a shape that does not fit its values, a type that cannot be written, a reserved name.
  */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, SafetensorsEntry>,
-  metadata: SafetensorsMetadata | ((data: Uint8Array) => SafetensorsMetadata) = {},
+  metadata: SafetensorsMetadata | ((data: Uint8Array, layout: readonly SafetensorsPlace[]) => SafetensorsMetadata) = {},
 ): Uint8Array {
   const entries = [...tensors].map(([name, entry]) => ({ name, entry, format: writable(name, entry) }));
   entries.sort((a, b) => b.format.bytes - a.format.bytes || (a.name < b.name ? -1 : 1));
   const size = entries.reduce((n, { entry, format }) => n + entry.values.length * format.bytes, 0);
   const data = new Uint8Array(size);
   const dataView = new DataView(data.buffer);
-  const specs: [string, unknown][] = [];
+  const layout: SafetensorsPlace[] = [];
   let at = 0;
   for (const { name, entry, format } of entries) {
     const { dtype, shape, values } = entry;
     const begin = at;
     for (let i = 0; i < values.length; i++, at += format.bytes) format.write(dataView, at, values[i]);
-    specs.push([name, { dtype, shape, data_offsets: [begin, at] }]);
+    layout.push({ name, dtype, shape, begin, end: at });
   }
-  const words = typeof metadata === 'function' ? metadata(data) : metadata;
+  const words = typeof metadata === 'function' ? metadata(data, layout) : metadata;
+  const specs = layout.map(({ name, dtype, shape, begin, end }): [string, unknown] => [
+    name,
+    { dtype, shape, data_offsets: [begin, end] },
+  ]);
   const named = Object.keys(words).length > 0 ? [[METADATA, words] as [string, unknown], ...specs] : specs;
   const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(named)));
   const length = Math.ceil(text.length / 8) * 8;
@@ -128,7 +144,7 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
     for (let i = 0, at = start + begin; i < values.length; i++, at += width) values[i] = read(view, at);
     tensors.set(name, { dtype, shape, values });
   }
-  return { tensors, metadata, data: bytes.subarray(start) };
+  return { tensors, metadata, layout: specs, data: bytes.subarray(start) };
 }
 
 function readHeader(bytes: Uint8Array, view: DataView): { header: Record<string, unknown>; start: number } {
@@ -166,18 +182,10 @@ function checkMetadata(given: unknown): Record<string, string> {
   return given as Record<string, string>;
 }
 
-interface CheckedSpec {
-  readonly name: string;
-  readonly dtype: SafetensorsDtype;
-  readonly shape: readonly number[];
-  readonly begin: number;
-  readonly end: number;
-}
-
 const isCount = (x: unknown): x is number => typeof x === 'number' && Number.isSafeInteger(x) && x >= 0;
 const isCounts = (x: unknown): x is number[] => Array.isArray(x) && x.every(isCount);
 
-function checkSpec(name: string, spec: unknown): CheckedSpec {
+function checkSpec(name: string, spec: unknown): SafetensorsPlace {
   const fail = (defect: string): SafetensorsError => new SafetensorsError(`tensor "${name}": ${defect}`);
   if (!isRecord(spec)) throw fail('its entry is not an object');
   const { dtype, shape, data_offsets: offsets } = spec;
@@ -196,7 +204,7 @@ function checkSpec(name: string, spec: unknown): CheckedSpec {
 }
 
 /** The values must follow each other without gap or overlap, from the first byte after the header to the last. */
-function checkCoverage(specs: readonly CheckedSpec[], available: number): void {
+function checkCoverage(specs: readonly SafetensorsPlace[], available: number): void {
   let reached = 0;
   let last = 'the header';
   for (const { name, begin, end } of [...specs].sort((a, b) => a.begin - b.begin || a.end - b.end)) {

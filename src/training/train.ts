@@ -11,18 +11,19 @@ import {
   functionOption,
   numberThat,
   objectOption,
+  OptionError,
   parseOptions,
   positiveInteger,
   positiveNumber,
   z,
 } from '../core/options.js';
-import { disposeTree, leaves, type StateTree, type Tensor } from '../core/tree.js';
-import { batchesOf, type Data, type NextBatch } from './batches.js';
+import { disposeTree, leaves, treeMap, type StateTree, type Tensor } from '../core/tree.js';
+import { batchesOf, type Batches, type Data } from './batches.js';
 import { saveCheckpoint } from './checkpoint.js';
 import type { Objective, TrainState } from './contract.js';
 import { TrainingError } from './errors.js';
 import { startProgress, type Progress, type ProgressOptions, type ProgressStream, type Standing } from './progress.js';
-import { disposeTrainState, singleTrainStep } from './train-state.js';
+import { disposeTrainState, makeTrainState, singleTrainStep } from './train-state.js';
 
 /** What {@link TrainOptions.onStep} is told. Tensors in it are freed after the call; clone what should live longer. */
 export interface StepReport<M extends AnyLayer, S extends StateTree> {
@@ -44,7 +45,7 @@ export interface TrainOptions<M extends AnyLayer = AnyLayer, S extends StateTree
   readonly progress?: boolean | ProgressOptions | undefined;
   /** A file to save to at the end, when aborted, and every {@link checkpointEvery} steps. */
   readonly checkpoint?: string | undefined;
-  /** Default: only at the end. */
+  /** Needs {@link checkpoint}. Default: only at the end. */
   readonly checkpointEvery?: number | undefined;
   /** Stops training between two steps; what was reached is returned. */
   readonly signal?: AbortSignal | undefined;
@@ -89,13 +90,13 @@ type Given<T> = [T][T extends unknown ? 0 : never];
  * Train for a number of steps.
  *
  * `ts` and its tensors stay as they are, and the caller's; of the train states in between, everything is freed. The result
- * has the last one, which is the caller's to free (`disposeTrainState`).
+ * has the last one, which is the caller's to free (`disposeTrainState`), also when no step was made.
  *
  * @param objective `(model, ps, st, batch) => [loss, new states, stats]`, pure and made of tf operations.
  * @param data A tree for all steps, an iterable of batches or a function `step => batch`; see {@link Data}.
  * @throws TrainingError when a step, a callback or a checkpoint fails or a loss is not finite. It carries the last good train
  *   state (for a loss that is not finite: the last one whose loss was) and the losses so far.
- * @throws OptionError for options that do not fit.
+ * @throws OptionError for options that do not fit; TypeError for other arguments that do not.
  */
 export async function train<M extends AnyLayer, D, S extends StateTree>(
   objective: Objective<M, D, S>,
@@ -103,11 +104,30 @@ export async function train<M extends AnyLayer, D, S extends StateTree>(
   ts: TrainState<M>,
   options: TrainOptions<M, S>,
 ): Promise<TrainResult<M>> {
+  checkArguments(objective, ts);
   const { progress, ...checked } = parseOptions(trainOptions, options, 'train');
+  if (checked.checkpointEvery !== undefined && checked.checkpoint === undefined) {
+    throw new OptionError('train', ['option "checkpointEvery" needs option "checkpoint", the file to save to']);
+  }
   const settings: Settings<M, S> = { ...checked, onStep: options.onStep };
   const training = new Training(objective, batchesOf(data as Data<D>), ts, settings);
   const shown = progress === false ? undefined : await startProgress(settings.steps, progress === true ? {} : progress);
   return training.run(shown);
+}
+
+function checkArguments(objective: unknown, ts: unknown): void {
+  if (typeof objective !== 'function') {
+    throw new TypeError(
+      'train: the first argument must be the objective, a function (model, ps, st, batch) => [loss, new states, stats], ' +
+        `got ${objective === null ? 'null' : typeof objective}`,
+    );
+  }
+  const { model, optimiser, step } = (ts ?? {}) as Partial<TrainState>;
+  if (model === undefined || typeof step !== 'number' || typeof optimiser?.update !== 'function') {
+    throw new TypeError(
+      'train: the third argument must be a train state, as trainState(model, ps, st, optimiser) makes',
+    );
+  }
 }
 
 type Settings<M extends AnyLayer, S extends StateTree> = Omit<z.output<typeof trainOptions>, 'progress' | 'onStep'> &
@@ -138,7 +158,7 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
 
   constructor(
     private readonly objective: Objective<M, D, S>,
-    private readonly nextBatch: NextBatch<D>,
+    private readonly batches: Batches<D>,
     private readonly initial: TrainState<M>,
     private readonly settings: Settings<M, S>,
   ) {
@@ -153,10 +173,13 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
       await this.settle();
       await this.checkParameters();
       if (this.settings.checkpoint !== undefined) await saveCheckpoint(this.settings.checkpoint, this.current);
-      return Object.freeze({ trainState: this.current, losses: this.losses, reason });
+      this.batches.close();
+      return Object.freeze({ trainState: this.owned(), losses: this.losses, reason });
     } catch (error) {
+      reason = 'failed';
       throw await this.failure(error);
     } finally {
+      this.closeAfterFailure();
       disposeTree([this.unread, this.stats]);
       const standing = await this.standing();
       progress?.end(standing, reason === 'steps' ? 'done' : reason);
@@ -190,7 +213,7 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
   private advance(): boolean {
     const made: { step?: ReturnType<typeof singleTrainStep<M, D, S>> } = {};
     tf.tidy(() => {
-      const next = this.nextBatch(this.current.step);
+      const next = this.batches.next(this.current.step);
       if (next === undefined) return [];
       const step = (made.step = singleTrainStep(this.objective, next.batch, this.current));
       const { parameters, states, optimiserState } = step.trainState;
@@ -276,8 +299,33 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
     }
     this.keepOnly(this.current);
     const step = this.working;
-    const message = `training stopped at step ${step}: ${error instanceof Error ? error.message : String(error)}`;
+    const isFirst = this.current === this.initial && step > this.initial.step;
+    const hint = isFirst && this.batches.hint !== undefined ? ` (${this.batches.hint})` : '';
+    const message = `training stopped at step ${step}: ${error instanceof Error ? error.message : String(error)}${hint}`;
     return new TrainingError(message, step, this.current, [...this.losses], { cause: error });
+  }
+
+  /** The last state, for the caller to free: the one that training began with is shared, so that freeing both is right. */
+  private owned(): TrainState<M> {
+    const { current, initial } = this;
+    if (current !== initial) return current;
+    const copy = <T>(tree: T): T => treeMap(tree, (x) => tf.clone(x));
+    const { parameters, states, optimiserState } = current;
+    return makeTrainState({
+      ...current,
+      parameters: copy(parameters),
+      states: copy(states),
+      optimiserState: copy(optimiserState),
+    });
+  }
+
+  /** An error of the source's own clean-up must not hide the one that stopped training. */
+  private closeAfterFailure(): void {
+    try {
+      this.batches.close();
+    } catch {
+      // The first error is already on its way.
+    }
   }
 
   private keepOnly(kept: TrainState<M>): void {

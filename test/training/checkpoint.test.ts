@@ -77,7 +77,7 @@ describe('checkpoints', () => {
     expect(tensors.get('parameters.layer1.weight')!.values[0]).to.equal(isFloat64 ? 1 / 3 : Math.fround(1 / 3));
     expect(tensors.get('states.key')!.dtype).to.equal('I32');
     expect(tensors.get('states.mask')!.dtype).to.equal('BOOL');
-    expect(Object.keys(metadata)).to.have.members(['seed', 'nullcline']);
+    expect(Object.keys(metadata)).to.have.members(['seed', 'nullcline', 'nullcline.crc32']);
   });
 
   it('restore a train state, which goes on as if never stopped', async () => {
@@ -112,7 +112,14 @@ describe('checkpoints', () => {
       ['states.mean', f32([5])],
     ]);
     writeFileSync(at('foreign'), writeSafetensors(tensors));
-    const loaded = await loadCheckpoint<{ layers: { weight: tf.Tensor }[]; scale: tf.Tensor }>(at('foreign'));
+    // Without being asked for, such a file could be one of ours with a damaged description.
+    expect((await failureOf(loadCheckpoint(at('foreign')))).message).to.match(/damaged, or of another program/);
+    const foreign = { foreign: true };
+    const loaded = await loadCheckpoint<{ layers: { weight: tf.Tensor }[]; scale: tf.Tensor }>(
+      at('foreign'),
+      {},
+      foreign,
+    );
     expectClose(loaded.parameters.layers[1].weight, [3]);
     expectClose(loaded.parameters.scale, 4);
     const like = {
@@ -120,11 +127,11 @@ describe('checkpoints', () => {
       parameters: { scale: tf.scalar(0), layers: [{ weight: tf.zeros([2]) }, { weight: tf.zeros([1]) }] },
       states: { training: true, mean: tf.zeros([1]) },
     };
-    const adopted = await loadCheckpoint(at('foreign'), like);
+    const adopted = await loadCheckpoint(at('foreign'), like, foreign);
     expect(Object.keys(adopted.parameters)).to.deep.equal(['scale', 'layers']);
     expect(adopted.states.training).to.equal(true);
     expectClose(adopted.states.mean, 5);
-    const other = await failureOf(loadCheckpoint(at('foreign'), { parameters: { scale: tf.scalar(0) } }));
+    const other = await failureOf(loadCheckpoint(at('foreign'), { parameters: { scale: tf.scalar(0) } }, foreign));
     expect(other).to.be.instanceOf(TreeError);
     expect(other.message).to.match(/field "layers" is not expected/);
   });
@@ -172,6 +179,22 @@ describe('checkpoints', () => {
     expect(tf.memory().numTensors).to.equal(before);
   });
 
+  it('with any one bit changed are refused, or load unchanged', async () => {
+    const parameters = { weight: tf.tensor2d([[1, 2], [3, 4]]), bias: tf.tensor1d([5, 6]) }; // prettier-ignore
+    await saveCheckpoint(at('whole'), { parameters, states: { training: true }, step: 7, metadata: { note: 'x' } });
+    const whole = readFileSync(at('whole'));
+    const content = ({ parameters: p, states, step }: Awaited<ReturnType<typeof loadCheckpoint>>): string =>
+      JSON.stringify([leaves(p).map((t) => [t.shape, Array.from(t.dataSync())]), states, step]);
+    const expected = content(await loadCheckpoint(at('whole')));
+    for (let i = 0; i < whole.length; i++) {
+      const bytes = Uint8Array.from(whole);
+      bytes[i] ^= 1;
+      writeFileSync(at('bit'), bytes);
+      const found = await loadCheckpoint(at('bit')).then(content, (error: unknown) => (error as Error).name);
+      expect(found, `byte ${i}`).to.be.oneOf([expected, 'CheckpointError']);
+    }
+  });
+
   it('that are no checkpoints of this kind are refused', async () => {
     const f32 = { dtype: 'F32' as const, shape: [1], values: [1] };
     const write = (metadata: Record<string, string>, name = 'parameters.x'): void => {
@@ -183,9 +206,11 @@ describe('checkpoints', () => {
     write({ nullcline: '{' });
     expect(await message()).to.match(/not JSON/);
     write({ nullcline: '{"version":99}' });
-    expect(await message()).to.match(/a checkpoint of format 99; this version reads 1/);
-    write({ nullcline: '{"version":1}' });
+    expect(await message()).to.match(/a checkpoint of format 99; this version reads 2/);
+    write({ nullcline: '{"version":2}' });
     expect(await message()).to.match(/damaged/);
+    write({ nullcline: '{"version":2,"step":0,"sections":{}}' });
+    expect(await message()).to.match(/checksum/);
     const { data } = readSafetensors(readFileSync(at('kind')));
     expect(data.length).to.equal(4);
   });

@@ -24,15 +24,15 @@ import {
   setup,
   train,
   trainState,
-  useBackend,
   zerosInit,
   type Layer,
+  useBackend,
   type Tensor,
   type TrainState,
   type Tree,
 } from 'nullcline';
 import { neuralODE } from 'nullcline/models';
-import { commandLine, commonOptions, integer } from './support/cli.js';
+import { commandLine, commonOptions, integer, prepare } from './support/cli.js';
 import { dataFile, readColumns } from './support/csv.js';
 import { figure, saveFigure, type Point, type Series } from './support/figure.js';
 import { printTable } from './support/table.js';
@@ -172,7 +172,7 @@ function errors(field: Field, fitted: Fit): Pair {
 }
 
 const started = performance.now();
-const backend = await useBackend(options.backend);
+const backend = await prepare(options, useBackend);
 console.log(`Pelts of ${year.length} years on backend ${backend}. The model:\n`);
 console.log(`${layerToString(trajectory(network, yearly(year.length)))}\n`);
 

@@ -23,14 +23,14 @@ import {
   split,
   train,
   trainState,
-  useBackend,
   zerosInit,
+  useBackend,
   type Tensor,
   type TrainState,
 } from 'nullcline';
 import { neuralODE } from 'nullcline/models';
 import { dopri5, odeProblem, readStatistics, solve } from 'nullcline/solvers';
-import { commandLine, commonOptions } from './support/cli.js';
+import { commandLine, commonOptions, prepare } from './support/cli.js';
 import { figure, saveFigure, type Point } from './support/figure.js';
 import { printTable } from './support/table.js';
 
@@ -43,7 +43,7 @@ const [SIZE, END, BATCH, PIECE] = [1000, 25, 20, 10];
 const times = Array.from({ length: SIZE }, (_, i) => (i * END) / (SIZE - 1));
 
 const started = performance.now();
-const backend = await useBackend(options.backend);
+const backend = await prepare(options, useBackend);
 
 const A = tf.tensor2d([[-0.1, 2], [-2, -0.1]]); // prettier-ignore
 const truth = solve(

@@ -5,6 +5,8 @@
  * const { steps, seed } = commandLine({ name: 'spiral', summary: '...' }, { ...commonOptions({ steps: 300 }) });
  * ```
  */
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { suggestion } from './nearest.js';
 
@@ -176,6 +178,40 @@ export function commandLine<O extends OptionTable>(
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(`${program.name}: ${error.message}\nTry: npm run ${program.name} -- --help`);
+    process.exit(2);
+  }
+}
+
+/**
+ * Make the folder for results before any work is done, so that a bad `--out` does not cost a training.
+ *
+ * @throws UsageError saying why it cannot be written to.
+ */
+export function outputFolder(path: string): string {
+  // Folder by folder: Node 20's recursive mkdir never returns where the system refuses a folder with "no such file".
+  const missing: string[] = [];
+  let folder = resolve(path);
+  try {
+    for (; statSync(folder, { throwIfNoEntry: false }) === undefined; folder = dirname(folder)) missing.unshift(folder);
+    if (!statSync(folder).isDirectory()) throw new Error(`${folder} is a file, not a folder`);
+    accessSync(folder, constants.W_OK);
+    for (const next of missing) mkdirSync(next);
+  } catch (error) {
+    throw new UsageError(`--out: cannot write to "${path}": ${(error as Error).message}`);
+  }
+  return path;
+}
+
+/** Make the folder for results and start the backend; where that fails, the process ends with one line that says why. */
+export async function prepare<B extends string>(
+  options: { readonly out: string; readonly backend: B },
+  start: (backend: B) => Promise<string>,
+): Promise<string> {
+  try {
+    outputFolder(options.out);
+    return await start(options.backend);
+  } catch (error) {
+    console.error((error as Error).message);
     process.exit(2);
   }
 }

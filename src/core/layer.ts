@@ -7,7 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { split, type Key } from './random.js';
-import { inScope } from './scope.js';
+import { inScope, scopeNote } from './scope.js';
 import { isRecord, isTensor, leaves, mapLeaves, type StateTree, type Tree } from './tree.js';
 
 /**
@@ -48,8 +48,35 @@ export type StatesOf<L> = L extends Layer<infer _X, infer _Y, infer _P, infer S>
 /** A layer without parameters or without states has the empty record. */
 export type Empty = {};
 
-/** Parameters and states of a layer: the same for the same key. */
+/** The two arguments are easily swapped, and what a swapped pair breaks is far from here: say so by name. */
+function checkKeyAndLayer(where: string, key: unknown, layer: unknown, make: readonly (keyof AnyLayer)[]): void {
+  const makes = (x: unknown): boolean =>
+    typeof x === 'object' && x !== null && make.every((f) => typeof (x as Partial<AnyLayer>)[f] === 'function');
+  if (!isTensor(key)) {
+    const what = makes(key) ? 'a layer' : describe(key);
+    const swapped = makes(key) && isTensor(layer) ? `; are the arguments swapped? ${where}(key, layer)` : '';
+    throw new TypeError(
+      `${where}: the first argument must be a key, as key(seed) makes it, got ${what}${swapped}${scopeNote()}`,
+    );
+  }
+  if (makes(layer)) return;
+  throw new TypeError(`${where}: the second argument must be a layer, got ${describe(layer)}${scopeNote()}`);
+}
+
+function describe(x: unknown): string {
+  if (isTensor(x)) return `a ${x.dtype} tensor [${x.shape.join(', ')}]`;
+  if (typeof x === 'function') return 'a function; wrappedFunction makes it a layer';
+  if (Array.isArray(x)) return `an array of ${x.length}`;
+  return isRecord(x) ? `an object {${Object.keys(x).join(', ')}}` : String(x);
+}
+
+/**
+ * Parameters and states of a layer: the same for the same key.
+ *
+ * @throws TypeError when the first argument is not a key or the second not a layer.
+ */
 export function setup<X, Y, P extends Tree, S extends StateTree>(key: Key, layer: Layer<X, Y, P, S>): [P, S] {
+  checkKeyAndLayer('setup', key, layer, ['initialParameters', 'initialStates']);
   const [forParameters, forStates] = split(key, 2);
   const result: [P, S] = [layer.initialParameters(forParameters), layer.initialStates(forStates)];
   tf.dispose([forParameters, forStates]);
@@ -74,11 +101,13 @@ export function applyChild<X, Y, P extends Tree, S extends StateTree>(
 
 /** Parameters alone, from a key of their own: what `setup` makes first. */
 export function initialParameters<P extends Tree>(key: Key, layer: { initialParameters(key: Key): P }): P {
+  checkKeyAndLayer('initialParameters', key, layer, ['initialParameters']);
   return layer.initialParameters(key);
 }
 
 /** States alone. */
 export function initialStates<S extends StateTree>(key: Key, layer: { initialStates(key: Key): S }): S {
+  checkKeyAndLayer('initialStates', key, layer, ['initialStates']);
   return layer.initialStates(key);
 }
 

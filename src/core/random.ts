@@ -12,26 +12,37 @@ import * as tf from '@tensorflow/tfjs';
 import { floatsFor } from './floats.js';
 import { normalCdf, normalQuantile } from './gaussian.js';
 import { defineHostKernel, upload, type HostKernelCall } from './host-kernel.js';
+import { OptionError, parseOptions, z } from './options.js';
 import { scopeNote } from './scope.js';
 import { threefry2x32 } from './threefry.js';
-import { isTensor } from './tree.js';
+import { isRecord, isTensor } from './tree.js';
 
 /** Two 32-bit words in an int32 tensor: it lives in states and traces like any other tensor. */
 export type Key = tf.Tensor1D;
 
 const WORD = 2 ** 32;
 
+/** What was given instead, in one line: a layer or a model would print as a page. */
+function describe(x: unknown): string {
+  if (isTensor(x)) return `a ${x.dtype} tensor [${x.shape.join(', ')}]`;
+  if (Array.isArray(x)) return `[${x.join(', ')}]`;
+  if (isRecord(x)) return `an object {${Object.keys(x).join(', ')}}`;
+  if (typeof x === 'function') return 'a function';
+  return typeof x === 'string' ? JSON.stringify(x) : String(x);
+}
+
 function checkKey(key: Key, where: string): Key {
   const given: unknown = key;
   if (isTensor(given) && given.dtype === 'int32' && given.shape.length === 1 && given.shape[0] === 2) return key;
-  const what = isTensor(given) ? `a ${given.dtype} tensor [${given.shape.join(', ')}]` : String(given);
-  throw new TypeError(`${where}: expected a key (an int32 tensor [2], made by key(seed)), got ${what}${scopeNote()}`);
+  throw new TypeError(
+    `${where}: expected a key (an int32 tensor [2], made by key(seed)), got ${describe(given)}${scopeNote()}`,
+  );
 }
 
 function checkShape(shape: readonly number[], where: string): number[] {
   if (!Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
     throw new TypeError(
-      `${where}: expected a shape (an array of non-negative integers), got [${String(shape)}]${scopeNote()}`,
+      `${where}: expected a shape (an array of non-negative integers), got ${describe(shape)}${scopeNote()}`,
     );
   }
   return [...(shape as number[])];
@@ -40,6 +51,37 @@ function checkShape(shape: readonly number[], where: string): number[] {
 function checkFinite(x: number, name: string, where: string): number {
   if (Number.isFinite(x)) return x;
   throw new TypeError(`${where}: ${name} must be a finite number, got ${String(x)}${scopeNote()}`);
+}
+
+/** Names only: the values are checked with the defaults in place, by messages that also say where in the model. */
+const anyNumber = z.custom<number>().optional();
+
+/** What other libraries call these settings, too far in spelling for a guess. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  loc: 'mean',
+  mu: 'mean',
+  scale: 'std',
+  sigma: 'std',
+  stddev: 'std',
+  stdev: 'std',
+  low: 'lower',
+  high: 'upper',
+  min: 'minval',
+  max: 'maxval',
+};
+
+/** The options given, every name of them known. Draws are hot in eager code: without options nothing is looked at. */
+function checkNames<S extends z.ZodObject>(schema: S, options: unknown, where: string): Partial<z.output<S>> {
+  if (options === undefined) return {};
+  if (isRecord(options)) {
+    for (const name of Object.keys(options)) {
+      const meant = Object.hasOwn(ELSEWHERE, name) ? ELSEWHERE[name] : undefined;
+      if (meant !== undefined && Object.hasOwn(schema.shape, meant)) {
+        throw new OptionError(where, [`unknown option "${name}"; did you mean "${meant}"?`]);
+      }
+    }
+  }
+  return parseOptions(schema, options, where);
 }
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((n, m) => n * m, 1);
@@ -133,6 +175,8 @@ const drawUniform = sampler<{ minval: number; maxval: number }>('uniform', 'floa
   return (a, b) => minval + range * unit24(a, b);
 });
 
+const UNIFORM = z.strictObject({ minval: anyNumber, maxval: anyNumber });
+
 export interface UniformOptions {
   /** The least value. Default 0. */
   readonly minval?: number;
@@ -144,11 +188,8 @@ export interface UniformOptions {
  * Numbers spread evenly over `[minval, maxval)`, in 2^24 equal steps. (Where single precision cannot hold the last steps
  * below `maxval`, they round to it; with the default bounds that does not happen.)
  */
-export function uniform(
-  key: Key,
-  shape: readonly number[],
-  { minval = 0, maxval = 1 }: UniformOptions = {},
-): tf.Tensor {
+export function uniform(key: Key, shape: readonly number[], options?: UniformOptions): tf.Tensor {
+  const { minval = 0, maxval = 1 } = checkNames(UNIFORM, options, 'uniform');
   checkFinite(minval, 'minval', 'uniform');
   checkFinite(maxval, 'maxval', 'uniform');
   if (maxval < minval) throw new TypeError(`uniform: maxval ${maxval} is less than minval ${minval}${scopeNote()}`);
@@ -162,6 +203,8 @@ const drawNormal = sampler<{ mean: number; std: number }>(
     (a, b) =>
       mean + std * normalQuantile(unit52(a, b)),
 );
+
+const NORMAL = z.strictObject({ mean: anyNumber, std: anyNumber });
 
 export interface NormalOptions {
   /** Default 0. */
@@ -177,7 +220,8 @@ function checkNormal(mean: number, std: number, where: string): void {
 }
 
 /** Normally distributed numbers, by inversion in double precision; within 8.3 standard deviations of the mean. */
-export function normal(key: Key, shape: readonly number[], { mean = 0, std = 1 }: NormalOptions = {}): tf.Tensor {
+export function normal(key: Key, shape: readonly number[], options?: NormalOptions): tf.Tensor {
+  const { mean = 0, std = 1 } = checkNames(NORMAL, options, 'normal');
   checkNormal(mean, std, 'normal');
   return drawNormal(key, shape, { mean, std });
 }
@@ -202,6 +246,8 @@ const drawTruncated = sampler<{ mean: number; std: number; lower: number; upper:
   },
 );
 
+const TRUNCATED_NORMAL = z.strictObject({ ...NORMAL.shape, lower: anyNumber, upper: anyNumber });
+
 export interface TruncatedNormalOptions extends NormalOptions {
   /** The least value; default `mean - 2 std`. */
   readonly lower?: number;
@@ -214,10 +260,11 @@ export interface TruncatedNormalOptions extends NormalOptions {
  * `mean` and `std` are those of the distribution before it is cut: with the default bounds the standard deviation of
  * what is drawn is 0.8796 `std`.
  */
-export function truncatedNormal(key: Key, shape: readonly number[], options: TruncatedNormalOptions = {}): tf.Tensor {
-  const { mean = 0, std = 1 } = options;
+export function truncatedNormal(key: Key, shape: readonly number[], options?: TruncatedNormalOptions): tf.Tensor {
+  const given = checkNames(TRUNCATED_NORMAL, options, 'truncatedNormal');
+  const { mean = 0, std = 1 } = given;
   checkNormal(mean, std, 'truncatedNormal');
-  const { lower = mean - 2 * std, upper = mean + 2 * std } = options;
+  const { lower = mean - 2 * std, upper = mean + 2 * std } = given;
   checkFinite(lower, 'lower', 'truncatedNormal');
   checkFinite(upper, 'upper', 'truncatedNormal');
   if (std === 0 || !(upper > lower)) {
@@ -264,7 +311,7 @@ export function randint(key: Key, shape: readonly number[], minval: number, maxv
   const fits = (n: number): boolean => Number.isInteger(n) && n >= -(2 ** 31) && n <= 2 ** 31;
   if (!fits(minval) || !fits(maxval) || maxval <= minval) {
     throw new TypeError(
-      `randint: expected 32-bit integers minval < maxval, got ${String(minval)} and ${String(maxval)}${scopeNote()}`,
+      `randint: expected 32-bit integers minval < maxval, got ${describe(minval)} and ${describe(maxval)}${scopeNote()}`,
     );
   }
   return drawIntegers(key, shape, { minval, maxval });

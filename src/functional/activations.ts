@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs';
 import { constant } from '../core/constant.js';
 import { nearest } from '../core/options.js';
 import { scopeNote } from '../core/scope.js';
-import type { Tensor } from '../core/tree.js';
+import { isTensor, type Tensor } from '../core/tree.js';
 import { functionName } from './function-name.js';
 
 const tidy = (f: () => Tensor): Tensor => tf.tidy(f);
@@ -130,6 +130,7 @@ export const logSoftmax = (x: Tensor): Tensor => tf.logSoftmax(x);
  * @throws TypeError for an axis of odd size.
  */
 export function glu(x: Tensor, axis = -1): Tensor {
+  if (!isTensor(x)) throw new TypeError(`glu: expected a tensor, got ${String(x)}${scopeNote()}`);
   const along = axis < 0 ? axis + x.rank : axis;
   if (x.shape[along] % 2 !== 0) {
     throw new TypeError(`glu: axis ${axis} must have an even size, got shape [${x.shape.join(', ')}]${scopeNote()}`);

@@ -11,10 +11,10 @@ import {
   type Initialiser,
 } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
-import { flag, functionOption, parseOptions, z } from '../core/options.js';
+import { flag, functionOption, OptionError, parseOptions, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';
 import { split, type Key } from '../core/random.js';
-import { isTensor, type Tensor } from '../core/tree.js';
+import { isRecord, isTensor, type Tensor } from '../core/tree.js';
 import { resolveActivation, type Activation, type ResolvedActivation } from '../functional/activations.js';
 import { checkInput, checkParameters, checkSize, checkTuple, fail, formatShape } from './check.js';
 import { tidy } from './tidy.js';
@@ -40,6 +40,22 @@ const OPTIONS = z.strictObject({
   initBias: functionOption<Initialiser>('an initialiser').optional(),
 });
 
+/** What other libraries call these options, too far in spelling for a guess. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  bias: 'useBias',
+  init: 'initWeight',
+  kernelInitializer: 'initWeight',
+  biasInitializer: 'initBias',
+};
+
+function parse(options: unknown, where: string): z.output<typeof OPTIONS> {
+  for (const name of isRecord(options) ? Object.keys(options) : []) {
+    if (!Object.hasOwn(ELSEWHERE, name)) continue;
+    throw new OptionError(where, [`unknown option "${name}"; did you mean "${ELSEWHERE[name]}"?`]);
+  }
+  return parseOptions(OPTIONS, options, where);
+}
+
 interface Affine {
   readonly name: string;
   /** The first words between the parentheses: `2 => 3`. */
@@ -59,7 +75,7 @@ function affine<X, B extends boolean>(
   options: AffineOptions<B> | undefined,
   parts: Affine,
 ): Layer<X, Tensor, AffineParameters<B>, Empty> {
-  const { useBias, initWeight = parts.initWeight, initBias = parts.initBias } = parseOptions(OPTIONS, options, where);
+  const { useBias, initWeight = parts.initWeight, initBias = parts.initBias } = parse(options, where);
   const words = [parts.summary];
   if (activation.name !== 'identity') words.push(activation.name);
   if (!useBias) words.push('useBias=false');
@@ -147,8 +163,8 @@ export function scale<B extends boolean = true>(
   activation: Activation = 'identity',
   options?: AffineOptions<B>,
 ): Layer<Tensor, Tensor, AffineParameters<B>, Empty> {
-  const shape = typeof size === 'number' ? [size] : [...size];
-  for (const n of shape) checkSize('scale', 'each size', n);
+  const sizes: readonly unknown[] = Array.isArray(size) ? size : [size];
+  const shape = sizes.map((n) => checkSize('scale', 'each size', n));
   return affine<Tensor, B>('scale', resolveActivation(activation, 'scale'), options, {
     name: 'Scale',
     summary: shape.join(', '),
@@ -180,7 +196,7 @@ export function bilinear<B extends boolean = true>(
   activation: Activation = 'identity',
   options?: AffineOptions<B>,
 ): Layer<Tensor | readonly [Tensor, Tensor], Tensor, AffineParameters<B>, Empty> {
-  const [n, m] = typeof inputs === 'number' ? [inputs, inputs] : inputs;
+  const [n, m] = Array.isArray(inputs) ? (inputs as readonly [number, number]) : [inputs as number, inputs as number];
   for (const size of [n, m]) checkSize('bilinear', 'the number of inputs', size);
   checkSize('bilinear', 'the number of outputs', outputs);
   return affine('bilinear', resolveActivation(activation, 'bilinear'), options, {

@@ -3,10 +3,11 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Empty } from '../core/layer.js';
+import { parseOptions, positiveInteger, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';
 import type { Tensor } from '../core/tree.js';
 import { functionName } from '../functional/function-name.js';
-import { checkInput, checkSize, fail, formatShape } from './check.js';
+import { checkInput, describeValue, fail, formatShape } from './check.js';
 import { tidy } from './tidy.js';
 import type { Stateless } from './types.js';
 
@@ -31,9 +32,9 @@ export function noOpLayer<X = Tensor>(): Stateless<X, X> {
  * @param f A pure function.
  * @param name As it prints. Default: the function's own name.
  */
-export function wrappedFunction<X, Y>(f: (x: X) => Y, name: string = functionName(f)): Stateless<X, Y> {
-  if (typeof f !== 'function') throw new TypeError(`wrappedFunction: expected a function, got ${typeof f}`);
-  return functionLayer<X, Y>('WrappedFunction', name, (x) => f(x));
+export function wrappedFunction<X, Y>(f: (x: X) => Y, name?: string): Stateless<X, Y> {
+  if (typeof f !== 'function') throw new TypeError(`wrappedFunction: expected a function, got ${describeValue(f)}`);
+  return functionLayer<X, Y>('WrappedFunction', name ?? functionName(f), (x) => f(x));
 }
 
 /**
@@ -42,6 +43,10 @@ export function wrappedFunction<X, Y>(f: (x: X) => Y, name: string = functionNam
  * @param shape The shape of one sample; one of its sizes may be -1, which is what is left.
  */
 export function reshapeLayer(shape: readonly number[]): Stateless {
+  const given: unknown = shape; // Array.isArray makes an any[] of a readonly array
+  if (!Array.isArray(given)) {
+    throw new TypeError(`reshapeLayer: the shape must be an array of integers, got ${describeValue(given)}`);
+  }
   const wild = shape.filter((n) => n === -1).length;
   if (wild > 1 || shape.some((n) => n !== -1 && !(Number.isSafeInteger(n) && n > 0))) {
     throw new TypeError(
@@ -64,14 +69,16 @@ export function reshapeLayer(shape: readonly number[]): Stateless {
   });
 }
 
+const FLATTEN = z.strictObject({ axes: positiveInteger.optional() });
+
 export interface FlattenOptions {
   /** How many of the last axes become one. Default: all but the first. */
   readonly axes?: number;
 }
 
 /** Makes one axis of all but the first: `[batch, 28, 28, 1]` to `[batch, 784]`. */
-export function flattenLayer({ axes }: FlattenOptions = {}): Stateless {
-  if (axes !== undefined) checkSize('flattenLayer', 'option "axes"', axes);
+export function flattenLayer(options?: FlattenOptions): Stateless {
+  const { axes } = parseOptions(FLATTEN, options, 'flattenLayer');
   const summary = axes === undefined ? '' : `axes=${axes}`;
   const title = `FlattenLayer(${summary})`;
   return functionLayer('FlattenLayer', summary, (x: Tensor) => {

@@ -209,6 +209,33 @@ describe('random numbers', () => {
     expect(numbers(normal(key(0), [3], { std: 0, mean: 2 }))).to.deep.equal([2, 2, 2]);
   });
 
+  it('name an unknown option, and what was meant', () => {
+    const k = key(0);
+    const says = (f: () => unknown, message: string): void => {
+      expect(f).to.throw(TypeError, message);
+    };
+    says(() => normal(k, [1], { sigma: 5 } as object), 'normal: unknown option "sigma"; did you mean "std"?');
+    says(() => normal(k, [1], { maen: 5 } as object), 'normal: unknown option "maen"; did you mean "mean"?');
+    says(() => normal(k, [1], { min: 5 } as object), 'normal: unknown option "min"');
+    says(() => normal(k, [1], 5 as never), 'normal: options: expected object, got 5');
+    says(() => uniform(k, [2], { min: 1 } as object), 'uniform: unknown option "min"; did you mean "minval"?');
+    says(() => uniform(k, [2], { seed: 1 } as object), 'uniform: unknown option "seed" (it takes minval, maxval)');
+    says(() => truncatedNormal(k, [2], { high: 1 } as object), 'truncatedNormal: unknown option "high"; did you mean "upper"?'); // prettier-ignore
+    says(() => randint(k, [2], { minval: 1 } as never, 3), 'randint: expected 32-bit integers minval < maxval, got an object {minval} and 3'); // prettier-ignore
+    expect(uniform(k, [2], { minval: undefined } as object).shape).to.deep.equal([2]);
+  });
+
+  it('say what was given for a shape', () => {
+    const got = (shape: unknown, what: string): void => {
+      expect(() => uniform(key(0), shape as number[])).to.throw(TypeError, `integers), got ${what}`);
+    };
+    got(3, '3');
+    got([1.5, 2], '[1.5, 2]');
+    got(undefined, 'undefined');
+    got({ shape: [1] }, 'an object {shape}');
+    got(key(1), 'a int32 tensor [2]');
+  });
+
   it('come in any shape, also an empty one', () => {
     expect(normal(key(0), [2, 3, 4]).shape).to.deep.equal([2, 3, 4]);
     expect(normal(key(0), []).shape).to.deep.equal([]);

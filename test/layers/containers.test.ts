@@ -14,6 +14,9 @@ import {
   dense,
   dropout,
   flattenLayer,
+  glu,
+  initialParameters,
+  initialStates,
   key,
   layerToString,
   maxout,
@@ -317,6 +320,33 @@ describe('errors name the layer, where it stands, and what was given', () => {
     at(() => model.apply(x, { ...ps, head: ps.encoder.layer1 }, st), 'Dense(2 => 50): parameter "weight" must be a float32 tensor [2, 50], got a float32 tensor [3, 2] (in layer head)'); // prettier-ignore
     at(() => model.apply(x, undefined as never, st), 'Chain: expected a record of parameters {encoder, head}, got undefined'); // prettier-ignore
     at(() => model.apply(x, ps, { head: {} } as never), 'Chain: the states have no field "encoder"');
+  });
+
+  it('for arguments of constructors, never in words of JavaScript', () => {
+    at(() => wrappedFunction(3 as never), 'wrappedFunction: expected a function, got 3');
+    at(() => wrappedFunction(undefined as never), 'wrappedFunction: expected a function, got undefined');
+    at(() => reshapeLayer('a' as never), 'reshapeLayer: the shape must be an array of integers, got "a"');
+    at(() => scale(undefined as never), 'scale: each size must be a positive integer, got undefined');
+    at(() => bilinear(undefined as never, 2), 'bilinear: the number of inputs must be a positive integer, got undefined'); // prettier-ignore
+    at(() => flattenLayer({ axis: 1 } as object), 'flattenLayer: unknown option "axis"; did you mean "axes"?');
+    at(() => flattenLayer({ axes: 0 }), 'flattenLayer: option "axes": expected a positive integer, got 0');
+    const bias = { bias: false } as object;
+    at(() => dense(2, 2, 'tanh', bias), 'dense: unknown option "bias"; did you mean "useBias"?');
+    at(() => scale(2, 'tanh', bias), 'scale: unknown option "bias"; did you mean "useBias"?');
+    at(() => glu(3 as never), 'glu: expected a tensor, got 3');
+  });
+
+  it('for a key and a layer the wrong way round', () => {
+    const layer = dense(2, 2);
+    const first = 'the first argument must be a key, as key(seed) makes it';
+    for (const [name, make] of Object.entries({ setup, initialParameters, initialStates })) {
+      const call = make as (...args: unknown[]) => unknown;
+      at(() => call(layer, key(0)), `${name}: ${first}, got a layer; are the arguments swapped? ${name}(key, layer)`);
+      at(() => call(3, layer), `${name}: ${first}, got 3`);
+      at(() => call(), `${name}: ${first}, got undefined`);
+      at(() => call(key(0)), `${name}: the second argument must be a layer, got undefined`);
+      at(() => call(key(0), double), `${name}: the second argument must be a layer, got a function; wrappedFunction`);
+    }
   });
 
   it('and compact layers do so too', () => {

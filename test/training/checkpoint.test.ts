@@ -195,6 +195,59 @@ describe('checkpoints', () => {
     }
   });
 
+  it('with one bit of any byte flipped are refused as damaged', async () => {
+    const key = tf.tensor1d([-5, 7], 'int32');
+    const saved = { parameters: { a: tf.tensor1d([1, 2]), b: tf.tensor1d([3, 4]), none: tf.zeros([0, 3]) }, states: { key, training: true, rate: 0.5, mode: 'a' }, step: 12, metadata: { seed: '3' } }; // prettier-ignore
+    await saveCheckpoint(at('bits'), saved);
+    const bytes = readFileSync(at('bits'));
+    const like = { parameters: saved.parameters, states: saved.states };
+    const before = tf.memory().numTensors;
+    for (let i = 0; i < bytes.length; i++) {
+      const flipped = Uint8Array.from(bytes);
+      flipped[i] ^= 1;
+      writeFileSync(at('bit'), flipped);
+      // With `foreign` too: a damaged file of ours is not a foreign one.
+      for (const foreign of [false, true]) {
+        const error = await failureOf(loadCheckpoint(at('bit'), like, { foreign }));
+        expect(error, `byte ${i}`).to.be.instanceOf(CheckpointError);
+      }
+    }
+    expect(tf.memory().numTensors).to.equal(before);
+  });
+
+  it('without their description are refused, also for a train state', async () => {
+    const ts = trainState(line, line.initialParameters(key()), line.initialStates(key()), adam(0.1));
+    await saveCheckpoint(at('stripped'), ts);
+    const { tensors } = readSafetensors(readFileSync(at('stripped')));
+    writeFileSync(at('stripped'), writeSafetensors(tensors));
+    for (const load of [() => loadCheckpoint(at('stripped')), () => restoreTrainState(at('stripped'), ts)]) {
+      const error = await failureOf(load());
+      expect(error).to.be.instanceOf(CheckpointError);
+      expect(error.message).to.match(/the description under "nullcline" is missing/);
+    }
+  });
+
+  it('changed in a plain value or the step are damaged, not of another model', async () => {
+    await saveCheckpoint(at('edited'), content());
+    const { tensors, metadata } = readSafetensors(readFileSync(at('edited')));
+    for (const [from, to] of [
+      ['"step":12', '"step":13'],
+      ['["value",0.5]', '["value",0.7]'],
+      ['"layer1":', '"layer2":'],
+    ]) {
+      // prettier-ignore
+      const nullcline = metadata.nullcline.replace(from, to);
+      expect(nullcline).not.to.equal(metadata.nullcline);
+      writeFileSync(at('edited'), writeSafetensors(tensors, { ...metadata, nullcline }));
+      const error = await failureOf(loadCheckpoint(at('edited'), content()));
+      expect(error).to.be.instanceOf(CheckpointError);
+      expect(error.message).to.match(/checksum/);
+    }
+    // Written anew by another program, in another order, it is the same checkpoint.
+    writeFileSync(at('edited'), writeSafetensors(new Map([...tensors].reverse()), Object.fromEntries(Object.entries(metadata).reverse()))); // prettier-ignore
+    expect((await loadCheckpoint(at('edited'), content())).step).to.equal(12);
+  });
+
   it('that are no checkpoints of this kind are refused', async () => {
     const f32 = { dtype: 'F32' as const, shape: [1], values: [1] };
     const write = (metadata: Record<string, string>, name = 'parameters.x'): void => {

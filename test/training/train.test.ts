@@ -255,6 +255,88 @@ describe('train', () => {
     expect(stream.text.lastIndexOf('\x1B[?25h')).to.be.greaterThan(stream.text.lastIndexOf('\x1B[?25l'));
   });
 
+  it("the result is the caller's to free even when no step was made", async () => {
+    const ts = begin(adam(0.1));
+    const before = tf.memory().numTensors;
+    const none: Batch[] = [];
+    const runs = [
+      () => train(meanSquare, points, ts, { steps: 0 }),
+      () => train(meanSquare, points, ts, { steps: 5, signal: AbortSignal.abort() }),
+      () => train(meanSquare, new Set(none), ts, { steps: 5 }),
+    ];
+    for (const run of runs) {
+      const { trainState: end } = await run();
+      expectClose(end.parameters.weight, [0.5, -0.25]);
+      disposeTrainState(end);
+      expect(tf.memory().numTensors).to.equal(before);
+      expectClose(ts.parameters.weight, [0.5, -0.25]);
+    }
+  });
+
+  it('closes the iterator it reads from at the end, when aborted and on error', async () => {
+    let closed = 0;
+    function* forever(): Generator<Batch> {
+      try {
+        for (;;) yield points();
+      } finally {
+        closed++;
+      }
+    }
+    const ts = begin();
+    await train(meanSquare, forever(), ts, { steps: 2 });
+    expect(closed).to.equal(1);
+    const controller = new AbortController();
+    const onStep = (): void => {
+      controller.abort();
+    };
+    await train(meanSquare, { [Symbol.iterator]: forever }, ts, { steps: 9, signal: controller.signal, onStep });
+    expect(closed).to.equal(2);
+    const enough = (): never => {
+      throw new Error('enough');
+    };
+    await failureOf(() => train(meanSquare, forever(), ts, { steps: 9, onStep: enough }));
+    expect(closed).to.equal(3);
+    // Its own failure to close is told, unless another error came first.
+    const next = (): IteratorResult<Batch> => ({ value: points(), done: false });
+    const stuck = (): Iterator<Batch> => ({ next, return: () => { throw new Error('stuck'); } }); // prettier-ignore
+    const error = await failureOf(() => train(meanSquare, { [Symbol.iterator]: stuck }, ts, { steps: 2 }));
+    expect(error.message).to.match(/stuck/);
+    expect(error.trainState.step).to.equal(2);
+    const both = await failureOf(() => train(meanSquare, { [Symbol.iterator]: stuck }, ts, { steps: 2, onStep: enough })); // prettier-ignore
+    expect(both.message).to.match(/enough/);
+  });
+
+  it('names arguments that do not fit', async () => {
+    const ts = begin();
+    const any = train as (...args: unknown[]) => Promise<unknown>;
+    async function* later(): AsyncGenerator<Batch> {
+      yield await Promise.resolve(points());
+    }
+    const [x, y] = points();
+    const batches = [[x, y], [x, y], [x, y]]; // prettier-ignore
+    const cases: [unknown[], RegExp][] = [
+      [[3, points(), ts], /^train: the first argument must be the objective, .* got number$/],
+      [[meanSquare, null, ts], /^train: the second argument, the data, must be .* got null$/],
+      [[meanSquare, undefined, ts], /got undefined$/],
+      [[meanSquare, new Date(), ts], /the data, must be .* got a Date$/],
+      [[meanSquare, later(), ts], /async iterables are not supported; /],
+      [[meanSquare, points(), {}], /^train: the third argument must be a train state/],
+      [[meanSquare, points(), null], /^train: the third argument must be a train state/],
+      [[meanSquare, () => undefined, ts], /step 1: the data function returned undefined for batch 0/],
+      [[meanSquare, () => Promise.resolve(points()), ts], /step 1: the data function returned a promise for batch 0/],
+      [[meanSquare, new Set([undefined]), ts], /step 1: the data gave undefined for batch 0/],
+      [[meanSquare, batches, ts], /step 1: .*\(an array is one tree; give a Set, a generator or i => batches\[i % n\]/s],
+    ]; // prettier-ignore
+    for (const [args, message] of cases) {
+      let error: unknown;
+      await any(...args, { steps: 2 }).catch((e: unknown) => (error = e));
+      expect(error).to.be.instanceOf(Error);
+      expect((error as Error).message).to.match(message);
+    }
+    const plain = await failureOf(() => any(meanSquare, [x, tf.zeros([3, 7])], ts, { steps: 2 }));
+    expect(plain.message).not.to.match(/an array is one tree/);
+  });
+
   it('names options that do not fit', async () => {
     const fail = async (options: object): Promise<string> => {
       try {
@@ -267,5 +349,8 @@ describe('train', () => {
     expect(await fail({})).to.match(/train: option "steps": expected a number of steps/);
     expect(await fail({ steps: 3, onStpe: () => 0 })).to.match(/unknown option "onStpe"; did you mean "onStep"/);
     expect(await fail({ steps: 3, progress: 4 })).to.match(/option "progress"/);
+    expect(await fail({ steps: 3, checkpointEvery: 1 })).to.match(
+      /train: option "checkpointEvery" needs option "checkpoint"/,
+    );
   });
 });

@@ -7,6 +7,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { record, root, run, tool } from './tools.js';
 
+const STEADY = ['--require', './test/support/no-finalizers.cjs'];
 const DOUBLES = ['--require', './test/support/float64.cjs'];
 const EVERYTHING = 'build/test/**/*.test.js';
 // What has no backend of its own choosing: test/wasm, test/backend and test/examples need not run again.
@@ -43,7 +44,7 @@ async function worker() {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     const [world, { files, options, backend }] = next;
     const started = performance.now();
-    const { code, output } = await run(tool('mocha', ...options, files, ...process.argv.slice(2)), {
+    const { code, output } = await run(tool('mocha', ...STEADY, ...options, files, ...process.argv.slice(2)), {
       env: { NULLCLINE_TEST_BACKEND: backend },
       quiet: true,
     });

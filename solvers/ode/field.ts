@@ -13,7 +13,7 @@ import {
   type Tree,
 } from '../../src/core/tree.js';
 import { ravel } from '../../src/core/flatten.js';
-import { formatShape, sameShape, CAPTURED, type Graph, type Spec } from '../../src/graph/graph.js';
+import { formatShape, sameShape, type Graph, type Spec } from '../../src/graph/graph.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import { Program, replay } from '../../src/graph/program.js';
 import { currentTrace, type Trace, traceGraph } from '../../src/graph/trace.js';
@@ -143,5 +143,3 @@ export function tangentField(field: Field): Field {
   // Every operand is an explicit input here: nothing is captured.
   return { graph: new Program(graph).graph, state, operands };
 }
-
-export const capturedCount = (graph: Graph): number => graph.nodes.filter((n) => n.kernel === CAPTURED).length;

@@ -3,7 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 
-export type BackendName = 'nullcline' | 'cpu' | 'wasm' | 'tensorflow' | 'tensorflow-gpu';
+export type BackendName = 'nullcline' | 'cpu' | 'wasm' | 'tensorflow' | 'tensorflow-gpu' | 'webgpu';
 
 export interface BackendOptions {
   /** What floating tensors hold; default `'float32'`. Only the backend `'nullcline'` stores `'float64'`. */

@@ -4,6 +4,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { Graph } from './graph.js';
 import type { RunContext } from './primitive.js';
+import type { Workspace } from './workspace.js';
 
 /** A buffer of the active backend. Whoever receives one frees it: `backend.disposeData(buffer.dataId)`. */
 export type Buffer = tf.TensorInfo;
@@ -27,4 +28,6 @@ export interface Executable {
 export interface Executor {
   readonly name: string;
   prepare(graph: Graph, backend: tf.KernelBackend, backendName: string): Executable;
+  /** Storage for a loop that runs small programs thousands of times. */
+  workspace(backend: tf.KernelBackend, backendName: string): Workspace;
 }

@@ -6,6 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { asStored } from '../core/floats.js';
+import { BufferWorkspace } from './buffer-workspace.js';
 import { share, type Buffer, type Executable, type Executor } from './executor.js';
 import { CAPTURED, CONSTANT, INPUT, type ConstantAttrs, type Graph, type Node, type Value } from './graph.js';
 import { findKernel, type Kernel } from './kernels.js';
@@ -25,6 +26,7 @@ export { share };
 export const interpreter: Executor = {
   name: 'interpret',
   prepare: (graph, backend, backendName) => new Interpretation(graph, backend, backendName),
+  workspace: (backend, backendName) => new BufferWorkspace(backend, backendName),
 };
 
 interface Held {

@@ -27,6 +27,7 @@ import { interpreter } from './interpret.js';
 import type { PrimitiveAttrs, RunContext } from './primitive.js';
 import { forRunning, simplify } from './simplify.js';
 import { currentTrace, Trace, traceGraph } from './trace.js';
+import type { Workspace } from './workspace.js';
 
 const EXECUTORS = Symbol.for('nullcline.executors');
 
@@ -39,6 +40,11 @@ function executors(): Map<string, Executor> {
 /** Use `executor` for programs that run while the tfjs backend of that name is active. The interpreter serves all others. */
 export function registerExecutor(backendName: string, executor: Executor): void {
   executors().set(backendName, executor);
+}
+
+/** Storage for a loop of programs on the backend of this run. */
+export function openWorkspace({ backend, backendName }: RunContext): Workspace {
+  return (executors().get(backendName) ?? interpreter).workspace(backend, backendName);
 }
 
 export class Program {

@@ -47,7 +47,7 @@ export class CompiledKernels {
   private running = false;
 
   constructor(
-    private readonly executor: Executor,
+    private readonly executor: Pick<Executor, 'name' | 'prepare'>,
     private readonly backendName: string,
   ) {}
 

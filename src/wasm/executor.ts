@@ -6,9 +6,11 @@ import type { Buffer, Executable, Executor } from '../graph/executor.js';
 import type { Graph } from '../graph/graph.js';
 import { interpreter } from '../graph/interpret.js';
 import type { RunContext } from '../graph/primitive.js';
+import type { Workspace } from '../graph/workspace.js';
 import { NullclineBackend } from './backend.js';
 import { kindOf } from './elementwise.js';
 import { CompiledGraph, free, type Held } from './program.js';
+import { RawWorkspace } from './raw-workspace.js';
 
 /** Memory of programs that are forgotten without having been disposed of. */
 const forgotten = new FinalizationRegistry<Held[]>((held) => {
@@ -60,5 +62,10 @@ export const wasmExecutor: Executor = {
       return interpreter.prepare(graph, backend, backendName);
     }
     return new WasmExecutable(graph, backend, backendName);
+  },
+  workspace(backend: tf.KernelBackend, backendName: string): Workspace {
+    return backend instanceof NullclineBackend
+      ? new RawWorkspace(backend, backendName)
+      : interpreter.workspace(backend, backendName);
   },
 };

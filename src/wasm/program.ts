@@ -4,9 +4,9 @@
 import type * as tf from '@tensorflow/tfjs';
 import { asStored } from '../core/floats.js';
 import type { Buffer, Executable } from '../graph/executor.js';
-import { INPUT, makeNode, sizeOf, type ConstantAttrs, type Graph, type Node, type Value } from '../graph/graph.js';
+import { INPUT, makeNode, PRIMITIVE, sizeOf, type ConstantAttrs, type Graph, type Node, type Value } from '../graph/graph.js';
 import { interpreter, share } from '../graph/interpret.js';
-import type { RunContext } from '../graph/primitive.js';
+import type { PrimitiveAttrs, RunContext } from '../graph/primitive.js';
 import { layOut } from './arena.js';
 import { assemble, type Stage } from './assemble.js';
 import type { NullclineBackend } from './backend.js';
@@ -101,7 +101,13 @@ export class CompiledGraph {
 
   private runnable(stage: Stage, exports: Readonly<Record<string, unknown>>, backendName: string): Runnable {
     if ('run' in stage) return { run: exports[stage.run] as () => void };
-    const node = interpreter.prepare(alone(stage.call.node), this.backend, backendName);
+    const { node: given } = stage.call;
+    if (given.kernel === PRIMITIVE) {
+      const { primitive } = given.attrs as unknown as PrimitiveAttrs;
+      const run: Executable['run'] = (operands, _, context) => primitive.run(operands, context);
+      return { call: stage.call, node: { run, dispose: () => undefined } };
+    }
+    const node = interpreter.prepare(alone(given), this.backend, backendName);
     this.held.nodes.push(node);
     return { call: stage.call, node };
   }
@@ -122,10 +128,7 @@ export class CompiledGraph {
       const words = heap.i32;
       const at = this.table / 4;
       for (let i = 0; i < pointers.length; i++) words[at + i] = pointers[i];
-      for (const stage of this.stages) {
-        if ('run' in stage) stage.run();
-        else this.call(stage.call, stage.node, { inputs, captured, pointers, context });
-      }
+      this.runStages({ inputs, captured, pointers, context });
     } catch (error) {
       for (let i = 0; i < allocated; i++) if (shared[i] === null) heap.release(pointers[tables + i]);
       throw error;
@@ -136,6 +139,21 @@ export class CompiledGraph {
       const buffer = given < inputCount ? inputs[given] : captured[given - inputCount];
       return { ...share(backend, buffer), shape, dtype };
     });
+  }
+
+  /** Run on what the table says already. */
+  runBound(context: RunContext): void {
+    const { inputCount, capturedCount } = this.plan;
+    const at = this.table / 4;
+    const pointers = Array.from(this.backend.heap.i32.subarray(at, at + inputCount + capturedCount + this.outputs.length));
+    this.runStages({ inputs: [], captured: [], pointers, context });
+  }
+
+  private runStages(run: Bindings): void {
+    for (const stage of this.stages) {
+      if ('run' in stage) stage.run();
+      else this.call(stage.call, stage.node, run);
+    }
   }
 
   private addressOf({ buffer, offset }: View, pointers: readonly number[]): number {
@@ -196,7 +214,7 @@ const isWhole = (view: View, buffer: Buffer): boolean =>
 
 /** The buffer behind an entry of the table, unless it is an output. */
 function bound({ inputs, captured }: Bindings, index: number): Buffer | undefined {
-  return index < inputs.length ? inputs[index] : captured[index - inputs.length];
+  return (inputs[index] as Buffer | undefined) ?? captured[index - inputs.length];
 }
 
 function byteLength(shape: readonly number[], dtype: tf.DataType, precision: number): number {

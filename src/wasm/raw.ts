@@ -1,38 +1,30 @@
 /**
- * A compiled graph on addresses instead of buffers, for loops that call it thousands of times: where its inputs lie and
- * its outputs go is said once, and a run is one call into WebAssembly that allocates nothing.
+ * A compiled graph on addresses instead of buffers, for loops that call it thousands of times: a run without an operation
+ * of the host is one call into WebAssembly that allocates nothing.
  */
 import type { Graph } from '../graph/graph.js';
+import type { RunContext } from '../graph/primitive.js';
 import type { NullclineBackend } from './backend.js';
 import { CompiledGraph, free } from './program.js';
-
-export class RawProgramError extends Error {
-  override readonly name = 'RawProgramError';
-}
 
 /** Every output is written; none may overlap an input, for the order of reading and writing is not promised. */
 export class RawProgram {
   private readonly compiled: CompiledGraph;
-  private readonly execute: () => void;
+  /** The one function to call, where nothing is left to the host. */
+  private readonly whole: (() => void) | undefined;
+  /** Where the table of pointers begins, in words: inputs, captured tensors, outputs. */
+  readonly table: number;
 
-  /** @throws RawProgramError when the graph holds an operation that the host must run; it is named. */
   constructor(
     graph: Graph,
     private readonly backend: NullclineBackend,
-    backendName: string,
+    private readonly backendName: string,
   ) {
     this.compiled = new CompiledGraph(graph, backend, backendName, false);
-    const stretches: (() => void)[] = [];
-    for (const stage of this.compiled.stages) {
-      if ('run' in stage) {
-        stretches.push(stage.run);
-        continue;
-      }
-      free(this.compiled.held);
-      throw new RawProgramError(`${stage.call.node.kernel} has no generated code: this program runs on buffers only`);
-    }
-    // Without a call of the host there is one stretch, or nothing to do.
-    this.execute = stretches.at(0) ?? ((): void => undefined);
+    const { stages, table } = this.compiled;
+    this.table = table / 4;
+    const [first] = stages;
+    this.whole = stages.length === 0 ? () => undefined : stages.length === 1 && 'run' in first ? first.run : undefined;
   }
 
   bindInput(index: number, pointer: number): void {
@@ -49,12 +41,19 @@ export class RawProgram {
   }
 
   private bind(entry: number, pointer: number): void {
-    this.backend.heap.i32[this.compiled.table / 4 + entry] = pointer;
+    this.backend.heap.i32[this.table + entry] = pointer;
   }
 
-  /** Compute the outputs. Everything must be bound. */
-  run(): void {
-    this.execute();
+  /** Compute the outputs. Everything must be bound. The context serves operations of the host, if there are any. */
+  run(context?: RunContext): void {
+    if (this.whole !== undefined) this.whole();
+    else this.compiled.runBound(context ?? this.lonely());
+  }
+
+  /** A run that is no part of another's leaves no record for anybody. */
+  private lonely(): RunContext {
+    const { backend, backendName } = this;
+    return { backend, backendName, records: [], onEnd: (done) => { done(); } }; // prettier-ignore
   }
 
   dispose(): void {

@@ -1,12 +1,23 @@
-/** Selects the tfjs backend for a test file (the cpu one by default), without tfjs's advertisement of its native backend. */
+/**
+ * Selects the tfjs backend for a test file (the cpu one by default), without tfjs's advertisement of its native backend.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { before } from 'mocha';
+import { useBackend, type BackendName } from '../../src/backend/index.js';
 import { registerNullcline } from '../../src/wasm/register.js';
 
 tf.env().set('PROD', true);
 registerNullcline();
 
-before(async () => {
-  await tf.setBackend(process.env.NULLCLINE_TEST_BACKEND ?? 'cpu');
+/** The one this run is about. */
+export const testBackend = process.env.NULLCLINE_TEST_BACKEND ?? 'cpu';
+
+/** Backends that a package registers, by the name of `useBackend`. */
+const PACKAGED: readonly string[] = ['wasm', 'webgpu', 'tensorflow', 'tensorflow-gpu'] satisfies BackendName[];
+
+before(async function () {
+  this.timeout(0);
+  if (PACKAGED.includes(testBackend)) await useBackend(testBackend as BackendName);
+  else await tf.setBackend(testBackend);
   await tf.ready();
 });

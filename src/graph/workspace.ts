@@ -1,0 +1,67 @@
+/**
+ * Storage for loops: a solver runs the same few programs on the same few places again and again, and allocates nothing on
+ * the way where the backend can help it.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { Graph } from './graph.js';
+import type { RunContext } from './primitive.js';
+
+/** A place for one tensor. A workspace made it, and only that workspace can use it. */
+export interface Cell {
+  readonly shape: readonly number[];
+  readonly dtype: tf.DataType;
+}
+
+/** What a workspace runs. (Program is one.) */
+export interface LoopProgram {
+  readonly graph: Graph;
+  capturedBuffers(): tf.TensorInfo[];
+  runBuffers(
+    inputs: readonly tf.TensorInfo[],
+    captured?: readonly tf.TensorInfo[],
+    context?: RunContext,
+  ): tf.TensorInfo[];
+}
+
+/** A result that is made piece by piece along its first axis. */
+export interface Rows {
+  /** The place of `count` rows from `first` on, `[count, ...shape]`; to be written by the next run alone. */
+  at(first: number, count: number): Cell;
+  /** Set one row to a cell's value. */
+  set(row: number, value: Cell): void;
+  /** The whole, which is the caller's from now on; rows that were never written hold NaN. */
+  take(): tf.TensorInfo;
+  /** Free what there is. */
+  discard(): void;
+}
+
+export interface Workspace {
+  readonly backend: tf.KernelBackend;
+  /** Can values be read at once? Where not, {@link read} throws and {@link later} is the way. */
+  readonly immediate: boolean;
+  /** A place with storage of its own, until the workspace is disposed of or the cell is given back. */
+  cell(shape: readonly number[], dtype?: tf.DataType): Cell;
+  /** A place without storage, which will stand for a caller's buffer or for a part of another cell. */
+  slot(shape: readonly number[], dtype?: tf.DataType): Cell;
+  /** From now on the slot stands for that buffer, which stays the caller's. */
+  bind(slot: Cell, buffer: tf.TensorInfo): void;
+  /** From now on the slot stands for rows `first`, ... of `whole`, as many as its first dimension says. */
+  part(slot: Cell, whole: Cell, first: number): void;
+  /** Exchange what two cells of one shape stand for. */
+  swap(a: Cell, b: Cell): void;
+  /** Run a program. No output may be an input. */
+  run(program: LoopProgram, inputs: readonly Cell[], outputs: readonly Cell[], context: RunContext): void;
+  /** Set a scalar. */
+  put(cell: Cell, value: number): void;
+  write(cell: Cell, values: readonly number[]): void;
+  /** The value of a scalar. */
+  scalar(cell: Cell): number;
+  read(cell: Cell): number[];
+  later(cell: Cell): Promise<number[]>;
+  /** A buffer with the cell's present value, for the caller to free. */
+  copy(cell: Cell): tf.TensorInfo;
+  rows(count: number, shape: readonly number[]): Rows;
+  /** Give cells back. */
+  free(cells: readonly Cell[]): void;
+  dispose(): void;
+}

@@ -1,0 +1,186 @@
+/**
+ * A workspace on the compiled backend: a cell is an address, and a run is a table of addresses and one call.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import { sizeOf } from '../graph/graph.js';
+import type { RunContext } from '../graph/primitive.js';
+import { forRunning } from '../graph/simplify.js';
+import type { Cell, LoopProgram, Rows, Workspace } from '../graph/workspace.js';
+import type { NullclineBackend } from './backend.js';
+import { RawProgram } from './raw.js';
+
+class RawCell implements Cell {
+  constructor(
+    readonly shape: readonly number[],
+    readonly dtype: tf.DataType,
+    /** 0 where there is nothing yet. */
+    public pointer: number,
+    readonly bytes: number,
+  ) {}
+}
+
+interface Prepared {
+  readonly raw: RawProgram;
+  readonly captured: boolean;
+}
+
+/** What a workspace holds on the heap; apart from it, so that it can be freed after the workspace is gone. */
+interface Held {
+  readonly backend: NullclineBackend;
+  readonly pointers: Set<number>;
+  readonly programs: Map<LoopProgram, Prepared>;
+}
+
+function free({ backend, pointers, programs }: Held): void {
+  for (const pointer of pointers) backend.heap.release(pointer);
+  pointers.clear();
+  for (const { raw } of programs.values()) raw.dispose();
+  programs.clear();
+}
+
+const forgotten = new FinalizationRegistry<Held>(free);
+
+export class RawWorkspace implements Workspace {
+  readonly immediate = true;
+  private readonly held: Held;
+
+  constructor(
+    readonly backend: NullclineBackend,
+    private readonly backendName: string,
+  ) {
+    this.held = { backend, pointers: new Set(), programs: new Map() };
+    forgotten.register(this, this.held, this);
+  }
+
+  cell(shape: readonly number[], dtype: tf.DataType = 'float32'): Cell {
+    const cell = this.slot(shape, dtype) as RawCell;
+    cell.pointer = this.allocate(cell.bytes);
+    return cell;
+  }
+
+  slot(shape: readonly number[], dtype: tf.DataType = 'float32'): Cell {
+    return new RawCell(shape, dtype, 0, sizeOf(shape) * this.bytesOf(dtype));
+  }
+
+  bind(slot: Cell, { dataId }: tf.TensorInfo): void {
+    (slot as RawCell).pointer = this.backend.pointerOf(dataId);
+  }
+
+  part(slot: Cell, whole: Cell, first: number): void {
+    const { shape, pointer, dtype } = whole as RawCell;
+    (slot as RawCell).pointer = pointer + first * sizeOf(shape.slice(1)) * this.bytesOf(dtype);
+  }
+
+  swap(a: Cell, b: Cell): void {
+    const x = a as RawCell;
+    const y = b as RawCell;
+    const { pointer } = x;
+    x.pointer = y.pointer;
+    y.pointer = pointer;
+  }
+
+  run(program: LoopProgram, inputs: readonly Cell[], outputs: readonly Cell[], context: RunContext): void {
+    const { raw, captured } = this.held.programs.get(program) ?? this.prepare(program);
+    let at = raw.table;
+    // Fetched first: finding them may move memory.
+    const given = captured ? program.capturedBuffers().map(({ dataId }) => this.backend.pointerOf(dataId)) : [];
+    const words = this.backend.heap.i32;
+    for (let i = 0; i < inputs.length; i++) words[at++] = (inputs[i] as RawCell).pointer;
+    for (let i = 0; i < given.length; i++) words[at++] = given[i];
+    for (let i = 0; i < outputs.length; i++) words[at++] = (outputs[i] as RawCell).pointer;
+    raw.run(context);
+  }
+
+  put(cell: Cell, value: number): void {
+    const { pointer } = cell as RawCell;
+    const { heap, precision } = this.backend;
+    if (precision === 32) heap.f32[pointer >>> 2] = value;
+    else heap.f64[pointer >>> 3] = value;
+  }
+
+  write(cell: Cell, values: readonly number[]): void {
+    this.view(cell).set(values);
+  }
+
+  scalar(cell: Cell): number {
+    const { pointer } = cell as RawCell;
+    const { heap, precision } = this.backend;
+    return precision === 32 ? heap.f32[pointer >>> 2] : heap.f64[pointer >>> 3];
+  }
+
+  read(cell: Cell): number[] {
+    return Array.from(this.view(cell));
+  }
+
+  later(cell: Cell): Promise<number[]> {
+    return Promise.resolve(this.read(cell));
+  }
+
+  copy(cell: Cell): tf.TensorInfo {
+    const { pointer, bytes, shape, dtype } = cell as RawCell;
+    const { heap } = this.backend;
+    const place = heap.allocate(bytes);
+    heap.u8.copyWithin(place, pointer, pointer + bytes);
+    return this.backend.adopt(place, shape, dtype);
+  }
+
+  rows(count: number, shape: readonly number[]): Rows {
+    const { heap } = this.backend;
+    const whole = this.slot([count, ...shape]) as RawCell;
+    const rowBytes = whole.bytes / count;
+    let pointer = (whole.pointer = heap.allocate(whole.bytes));
+    (this.view(whole) as Float32Array).fill(NaN);
+    return {
+      at: (first, n) => new RawCell([n, ...shape], 'float32', pointer + first * rowBytes, n * rowBytes),
+      set: (row, value) => {
+        const from = (value as RawCell).pointer;
+        heap.u8.copyWithin(pointer + row * rowBytes, from, from + rowBytes);
+      },
+      take: () => {
+        const all = this.backend.adopt(pointer, whole.shape, 'float32');
+        pointer = 0;
+        return all;
+      },
+      discard: () => {
+        if (pointer !== 0) heap.release(pointer);
+        pointer = 0;
+      },
+    };
+  }
+
+  free(cells: readonly Cell[]): void {
+    for (const { pointer } of cells as readonly RawCell[]) {
+      if (this.held.pointers.delete(pointer)) this.backend.heap.release(pointer);
+    }
+  }
+
+  dispose(): void {
+    forgotten.unregister(this);
+    free(this.held);
+  }
+
+  private prepare(program: LoopProgram): Prepared {
+    const raw = new RawProgram(forRunning(program.graph), this.backend, this.backendName);
+    const prepared = { raw, captured: program.capturedBuffers().length > 0 };
+    this.held.programs.set(program, prepared);
+    return prepared;
+  }
+
+  private allocate(bytes: number): number {
+    const pointer = this.backend.heap.allocate(bytes);
+    this.held.pointers.add(pointer);
+    return pointer;
+  }
+
+  private bytesOf(dtype: tf.DataType): number {
+    return dtype === 'float32' ? this.backend.precision / 8 : dtype === 'int32' ? 4 : 1;
+  }
+
+  private view(cell: Cell): Float32Array | Float64Array | Int32Array | Uint8Array {
+    const { pointer, shape, dtype } = cell as RawCell;
+    const { heap, precision } = this.backend;
+    const at = pointer / this.bytesOf(dtype);
+    const all = dtype === 'int32' ? heap.i32 : dtype === 'bool' ? heap.u8 : precision === 32 ? heap.f32 : heap.f64;
+    return all.subarray(at, at + sizeOf(shape));
+  }
+}

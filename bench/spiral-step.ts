@@ -32,7 +32,7 @@ import { disposeTrainState, type TrainState } from '../src/training/index.js';
 tf.env().set('PROD', true);
 registerNullcline();
 
-const REPEATS = 40;
+const REPEATS = 60;
 const times = Array.from({ length: 10 }, (_, i) => (i * 25) / 999);
 const END = times[9];
 const wide = { initWeight: normalInit(0.1), initBias: zerosInit() };

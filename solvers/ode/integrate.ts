@@ -1,14 +1,21 @@
 /**
  * The loop: propose a step, run it, accept or reject, save, go on. Ordinary TypeScript on host numbers around programs
  * that run on whichever backend is active.
+ *
+ * It is a generator, so that one loop serves backends whose numbers can be read at once and those (WebGPU) where one has
+ * to wait: there it yields the cell that it must know and goes on with its values.
  */
 import type { Buffer } from '../../src/graph/executor.js';
+import type { Cell, Rows, Workspace } from '../../src/graph/workspace.js';
 import { formatComponent } from '../component.js';
 import type { Retcode, SolveStats } from '../retcode.js';
 import { decide, firstProbe, initialMemory, startingStep, type PidController } from './control.js';
-import type { Device } from './device.js';
 import type { StepPrograms } from './programs.js';
+import type { Session } from './session.js';
 import { denseWeights, evaluate } from './tableau.js';
+
+/** Yields cells to be read, receives their values. */
+export type Loop<T> = Generator<Cell, T, readonly number[]>;
 
 /** How step sizes come about. */
 export type Stepping =
@@ -50,7 +57,7 @@ export interface Integration {
   readonly u: Buffer;
   readonly steps: Steps;
   /** The state each step started from; undefined where it was not kept. */
-  readonly states: (Buffer | undefined)[];
+  readonly states: (Cell | undefined)[];
   readonly stats: SolveStats;
   readonly retcode: Retcode;
   readonly failure?: FailureDetails;
@@ -80,11 +87,14 @@ export function denseMatrix(programs: StepPrograms, h: number, thetas: readonly 
 
 class Integrator {
   private t: number;
-  private u: Buffer;
-  private slope: Buffer | undefined;
-  private readonly pieces: Buffer[] = [];
-  private rows = 0;
-  private readonly kept: (Buffer | undefined)[] = [];
+  private u: Cell;
+  /** Where the next state goes. */
+  private spare: Cell;
+  /** Is the slope at the present state known? */
+  private started = false;
+  private readonly rows: Rows | null;
+  private saved = 0;
+  private readonly kept: (Cell | undefined)[] = [];
   private readonly times: number[] = [];
   private readonly sizes: number[] = [];
   private readonly saves: StepSaves[] = [];
@@ -96,79 +106,96 @@ class Integrator {
   private readonly adaptive: boolean;
   /** Dense output of a method that is not FSAL wants the slope at the end of the step as well. */
   private readonly hermiteEnd: boolean;
+  private readonly stages: number;
+  private readonly programs: StepPrograms;
+  private readonly ws: Workspace;
+  private readonly outputs: Cell[];
+  private readonly inputs: Cell[];
   private lastError = 0;
 
   constructor(
-    private readonly programs: StepPrograms,
-    private readonly device: Device,
-    private readonly u0: Buffer,
-    private readonly operands: readonly Buffer[],
+    private readonly session: Session,
     private readonly plan: Plan,
     private readonly keep: Keep,
+    /** May values be asked for where they are not needed to go on? */
+    private readonly watch: boolean,
     private readonly checkEachStep: boolean,
   ) {
+    const { ws, programs } = session;
+    this.ws = ws;
+    this.programs = programs;
     this.t = plan.t0;
-    this.u = device.share(u0);
+    this.u = session.u0;
+    this.spare = session.state();
     this.direction = plan.t1 < plan.t0 ? -1 : 1;
     this.adaptive = plan.stepping.kind === 'adaptive';
-    this.hermiteEnd = programs.denseStages > programs.tableau.c.length;
+    this.stages = programs.tableau.c.length;
+    this.hermiteEnd = programs.denseStages > this.stages;
+    this.rows = plan.saveAt === null ? null : ws.rows(plan.saveAt.length, programs.field.state.shape);
+    this.inputs = [session.t, session.h, this.u, session.slopes[0], ...session.operands];
+    const [, ...later] = session.slopes.slice(0, this.stages);
+    this.outputs = [...(this.adaptive ? [session.error] : []), this.spare, ...later];
   }
 
-  run(): Integration {
+  *run(): Loop<Integration> {
     try {
-      return this.integrate();
+      return yield* this.integrate();
     } catch (error) {
-      this.device.free(...this.kept, ...this.pieces);
+      this.rows?.discard();
       throw error;
-    } finally {
-      this.device.free(this.u, this.slope);
     }
   }
 
-  private integrate(): Integration {
-    const { plan, device } = this;
+  private *read(cell: Cell): Loop<readonly number[]> {
+    return this.ws.immediate ? this.ws.read(cell) : yield cell;
+  }
+
+  private *integrate(): Loop<Integration> {
+    const { plan, ws, session } = this;
     const { stepping } = plan;
-    this.checkStart();
+    if (this.watch) yield* this.checkStart();
     this.saveInitial();
-    let h = plan.t0 === plan.t1 ? 0 : this.firstStep();
+    let h = plan.t0 === plan.t1 ? 0 : yield* this.firstStep();
     let memory = initialMemory;
     while (this.t !== plan.t1) {
       const underflow = Math.abs(h) < plan.dtMin && Math.abs(h) < Math.abs(plan.t1 - this.t);
       if (underflow || !Number.isFinite(h)) {
-        return this.failed(this.blownUp() || !Number.isFinite(h) ? 'Unstable' : 'DtLessThanMin', h);
+        const unstable = !Number.isFinite(h) || (yield* this.blownUp());
+        return yield* this.failed(unstable ? 'Unstable' : 'DtLessThanMin', h);
       }
-      if (this.accepted + this.rejected >= plan.maxSteps) return this.failed('MaxIters', h);
-      const { step, next } = this.propose(h);
-      const outputs = this.tryStep(step);
+      if (this.accepted + this.rejected >= plan.maxSteps) return yield* this.failed('MaxIters', h);
+      const step = this.propose(h);
+      this.tryStep(step);
       if (stepping.kind === 'adaptive') {
-        this.lastError = device.scalar(outputs[0]);
-        device.free(outputs.shift());
+        this.lastError = ws.immediate ? ws.scalar(session.error) : (yield session.error)[0];
         const decision = decide(stepping.controller, this.programs.tableau.order, this.lastError, memory);
         memory = decision.memory;
         h = step * decision.factor;
         if (!decision.accepted) {
           this.rejected++;
-          device.free(...outputs);
           continue;
         }
       }
-      this.accept(step, next, outputs);
-      if (this.checkEachStep && this.blownUp()) return this.failed('Unstable', step);
+      this.accept(step);
+      if (this.checkEachStep && (yield* this.blownUp())) return yield* this.failed('Unstable', step);
     }
     // Nothing watches a fixed step: look once at the end, and at every step only after a failure.
-    if (stepping.kind === 'fixed' && !this.checkEachStep && !device.read(this.u).every(Number.isFinite)) {
-      device.free(...this.kept.splice(0), ...this.pieces.splice(0));
-      return new Integrator(this.programs, device, this.u0, this.operands, plan, this.keep, true).run();
+    if (this.watch && stepping.kind === 'fixed' && !this.checkEachStep) {
+      if (!(yield* this.read(this.u)).every(Number.isFinite)) {
+        this.rows?.discard();
+        return yield* new Integrator(session, plan, this.keep, true, true).run();
+      }
     }
     return this.finished('Success');
   }
 
-  private checkStart(): void {
-    const u0 = this.device.read(this.u);
+  private *checkStart(): Loop<void> {
     const { shape } = this.u;
-    const bad = u0.findIndex((x) => !Number.isFinite(x));
-    if (bad >= 0) {
-      throw new RangeError(`solve: u0 must be finite, but component ${formatComponent(bad, shape)} is ${u0[bad]}`);
+    const u0 = yield* this.read(this.u);
+    for (let i = 0; i < u0.length; i++) {
+      if (!Number.isFinite(u0[i])) {
+        throw new RangeError(`solve: u0 must be finite, but component ${formatComponent(i, shape)} is ${u0[i]}`);
+      }
     }
     const zero = this.adaptive && this.programs.tolerance.abstol === 0 ? u0.indexOf(0) : -1;
     if (zero >= 0) {
@@ -181,101 +208,115 @@ class Integrator {
   private saveInitial(): void {
     const { saveAt, t0 } = this.plan;
     if (saveAt === null) return;
-    this.rows = this.rowsAtStart = saveAt.filter((t) => t === t0).length;
-    for (let i = 0; i < this.rows; i++) this.pieces.push(this.row(this.u));
+    while (this.saved < saveAt.length && saveAt[this.saved] === t0) this.rows?.set(this.saved++, this.u);
+    this.rowsAtStart = this.saved;
   }
 
-  private row(u: Buffer): Buffer {
-    return this.device.reshaped(u, [1, ...u.shape]);
-  }
-
-  private evaluate(t: number, u: Buffer): Buffer {
+  /** The slope at a state, into a cell. */
+  private evaluate(t: number, u: Cell, slope: Cell): void {
+    const { ws, session } = this;
     this.evaluations++;
-    const time = this.device.upload([t], []);
-    try {
-      return this.programs.rhs.runBuffers([time, u, ...this.operands])[0];
-    } finally {
-      this.device.free(time);
-    }
+    ws.put(session.t, t);
+    ws.run(this.programs.rhs, [session.t, u, ...session.operands], [slope], session.context);
   }
 
-  private firstStep(): number {
-    const { plan, programs, device } = this;
+  private *firstStep(): Loop<number> {
+    const { plan, programs, ws, session } = this;
     if (plan.stepping.kind === 'recorded') return plan.stepping.steps.h[0];
     if (plan.stepping.dt !== undefined) return plan.stepping.dt * this.direction;
-    this.slope = this.evaluate(this.t, this.u);
-    const [sizes] = programs.sizes.runBuffers([this.u, this.slope]);
-    const [d0, d1] = device.read(sizes);
+    const [slope] = session.slopes;
+    this.evaluate(this.t, this.u, slope);
+    this.started = true;
+    ws.run(programs.sizes, [this.u, slope], [session.sizes], session.context);
+    const [d0, d1] = yield* this.read(session.sizes);
     const h0 = firstProbe(d0, d1);
-    const scalars = [device.upload([this.t], []), device.upload([h0 * this.direction], [])];
-    const [change] = programs.probe.runBuffers([...scalars, this.u, this.slope, ...this.operands]);
+    ws.put(session.t, this.t);
+    ws.put(session.h, h0 * this.direction);
+    ws.run(
+      programs.probe,
+      [session.t, session.h, this.u, slope, ...session.operands],
+      [session.error],
+      session.context,
+    );
     this.evaluations++;
-    const d2 = device.scalar(change) / h0;
-    device.free(sizes, change, ...scalars);
-    const h = startingStep(h0, d1, d2, programs.tableau.order);
+    const [change] = yield* this.read(session.error);
+    const h = startingStep(h0, d1, change / h0, programs.tableau.order);
     // Not a number where the slope is not finite: the loop then says what is wrong.
     return Math.max(h, plan.dtMin) * this.direction;
   }
 
+  /** Where the step that {@link propose} returned ends. */
+  private next = 0;
+
   /** The next step. It ends at `t + h`, but exactly at t1 when that is reached or only rounding remains. */
-  private propose(h: number): { step: number; next: number } {
+  private propose(h: number): number {
     const { t1, t0, stepping } = this.plan;
     if (stepping.kind === 'recorded') {
       const { t, h: sizes } = stepping.steps;
       const i = this.accepted;
-      return { step: sizes[i], next: i + 1 < t.length ? t[i + 1] : t1 };
+      this.next = i + 1 < t.length ? t[i + 1] : t1;
+      return sizes[i];
     }
     // A fixed step counts from t0, so that rounding does not add up.
     const next = stepping.kind === 'fixed' ? t0 + (this.accepted + 1) * h : this.t + h;
     const rounding = 100 * Number.EPSILON * Math.max(Math.abs(t1), Math.abs(t0));
-    const end = (t1 - next) * this.direction <= rounding ? t1 : next;
-    return { step: end - this.t, next: end };
+    this.next = (t1 - next) * this.direction <= rounding ? t1 : next;
+    return this.next - this.t;
   }
 
-  private tryStep(h: number): Buffer[] {
-    const { device, programs } = this;
-    this.slope ??= this.evaluate(this.t, this.u);
-    const scalars = [device.upload([this.t], []), device.upload([h], [])];
-    try {
-      this.evaluations += programs.tableau.c.length - 1;
-      return programs.step(this.adaptive).runBuffers([...scalars, this.u, this.slope, ...this.operands]);
-    } finally {
-      device.free(...scalars);
-    }
+  /** One step of size h into the spare state, the later slopes and the error. */
+  private tryStep(h: number): void {
+    const { ws, programs, session, inputs, outputs } = this;
+    if (!this.started) this.evaluate(this.t, this.u, session.slopes[0]);
+    this.started = true;
+    this.evaluations += this.stages - 1;
+    ws.put(session.t, this.t);
+    ws.put(session.h, h);
+    inputs[2] = this.u;
+    outputs[this.adaptive ? 1 : 0] = this.spare;
+    ws.run(programs.step(this.adaptive), inputs, outputs, session.context);
   }
 
-  private accept(h: number, next: number, [u1, ...later]: Buffer[]): void {
-    const { device, keep, programs } = this;
-    const slopes = [this.slope as Buffer, ...later];
-    const last = programs.tableau.fsal ? slopes[slopes.length - 1] : undefined;
+  private accept(h: number): void {
+    const { keep, programs, session, ws, next } = this;
+    const { slopes } = session;
+    const { fsal } = programs.tableau;
+    const u1 = this.spare;
     const saves = this.savesWithin(h, next);
-    let ahead = last === undefined ? undefined : device.share(last);
-    if (saves.thetas.length > 0) {
-      if (this.hermiteEnd) ahead ??= this.evaluate(next, u1);
-      const ks = this.hermiteEnd ? [...slopes, ahead as Buffer] : slopes;
-      const m = saves.thetas.length;
-      const w = device.upload(denseMatrix(programs, h, saves.thetas), [m, programs.denseStages]);
-      this.pieces.push(...programs.interpolate(m).runBuffers([w, this.u, ...ks]));
-      device.free(w);
+    const m = saves.thetas.length;
+    // Where the method is not FSAL the slope at the end lies after those of the stages.
+    const last = fsal ? this.stages - 1 : this.stages;
+    let known = fsal;
+    if (m > 0) {
+      if (this.hermiteEnd && !known) {
+        this.evaluate(next, u1, slopes[last]);
+        known = true;
+      }
+      const w = session.weightsFor(m);
+      ws.write(w, denseMatrix(programs, h, saves.thetas));
+      const ks = slopes.slice(0, programs.denseStages);
+      ws.run(programs.interpolate(m), [w, this.u, ...ks], [(this.rows as Rows).at(this.saved, m)], session.context);
     }
-    for (let i = 0; i < saves.atEnd; i++) this.pieces.push(this.row(u1));
-    this.rows += saves.thetas.length + saves.atEnd;
+    this.saved += m;
+    for (let i = 0; i < saves.atEnd; i++) this.rows?.set(this.saved++, u1);
     const keepThis = keep.every > 0 && this.accepted % keep.every === 0;
-    this.kept.push(keepThis ? device.share(this.u) : undefined);
+    this.kept.push(keepThis ? this.u : undefined);
     this.times.push(this.t);
     this.sizes.push(h);
     this.saves.push(saves);
     this.accepted++;
-    device.free(this.u, ...slopes);
+    // The initial state is the caller's: never written.
+    this.spare = keepThis || this.u === session.u0 ? session.state() : this.u;
     this.u = u1;
-    this.slope = ahead;
+    if (known) ws.swap(slopes[0], slopes[last]);
+    this.started = known;
     this.t = next;
   }
 
   private savesWithin(h: number, next: number): StepSaves {
     const { saveAt } = this.plan;
-    const first = this.rows;
-    if (saveAt === null) return { first, thetas: [], atEnd: 0 };
+    const first = this.saved;
+    if (saveAt === null) return { first, thetas: NO_TIMES, atEnd: 0 };
     const thetas: number[] = [];
     let i = first;
     for (; i < saveAt.length && (saveAt[i] - next) * this.direction < 0; i++) thetas.push((saveAt[i] - this.t) / h);
@@ -285,56 +326,54 @@ class Integrator {
   }
 
   /** The component that keeps a step of size h from being accepted, found by trying it once more. */
-  private culprit(h: number): number {
-    const state = this.device.read(this.u);
-    const slope = this.slope === undefined ? [] : this.device.read(this.slope);
+  private *culprit(h: number, state: readonly number[], slope: readonly number[]): Loop<number> {
     if (!slope.every(Number.isFinite)) return slope.findIndex((x) => !Number.isFinite(x));
     if (!this.adaptive || !state.every(Number.isFinite) || !Number.isFinite(h)) return largest(state);
-    const { device, programs } = this;
-    const [norm, u1, ...later] = this.tryStep(h);
-    const size = device.upload([h], []);
-    const [errors] = programs.componentErrors.runBuffers([size, this.u, u1, this.slope as Buffer, ...later]);
-    const component = largest(device.read(errors));
-    device.free(norm, u1, ...later, size, errors);
-    return component;
+    const { ws, programs, session } = this;
+    this.tryStep(h);
+    const errors = ws.cell(this.u.shape);
+    const slopes = session.slopes.slice(0, this.stages);
+    ws.run(programs.componentErrors, [session.h, this.u, this.spare, ...slopes], [errors], session.context);
+    const found = largest(yield* this.read(errors));
+    ws.free([errors]);
+    return found;
   }
 
-  private blownUp(): boolean {
-    const size = this.device.read(this.u).reduce((m, x) => Math.max(m, Number.isNaN(x) ? Infinity : Math.abs(x)), 0);
+  private *blownUp(): Loop<boolean> {
+    const state = yield* this.read(this.u);
+    const size = state.reduce((m, x) => Math.max(m, Number.isNaN(x) ? Infinity : Math.abs(x)), 0);
     return !Number.isFinite(size) || !(this.lastError < Infinity) || size > 1e8;
   }
 
   private get stats(): SolveStats {
     const { accepted, rejected, evaluations } = this;
-    const adjointEvaluations = accepted * this.programs.tableau.c.length;
-    return { steps: accepted + rejected, accepted, rejected, evaluations, adjointEvaluations };
+    return { steps: accepted + rejected, accepted, rejected, evaluations, adjointEvaluations: accepted * this.stages };
   }
 
-  private failed(retcode: Retcode, h: number): Integration {
+  private *failed(retcode: Retcode, h: number): Loop<Integration> {
     const { stats } = this;
+    const state = yield* this.read(this.u);
+    const slope = this.started ? yield* this.read(this.session.slopes[0]) : [];
     const failure = {
       t: this.t,
       h,
       error: this.lastError,
-      state: this.device.read(this.u),
-      component: this.culprit(h),
-      savedRows: this.rows,
-      slopeFinite: this.slope === undefined || this.device.read(this.slope).every(Number.isFinite),
+      state,
+      component: yield* this.culprit(h, state, slope),
+      savedRows: this.saved,
+      slopeFinite: slope.every(Number.isFinite),
     };
-    const { saveAt } = this.plan;
-    if (saveAt !== null && this.rows < saveAt.length) {
-      this.pieces.push(this.device.filled(NaN, [saveAt.length - this.rows, ...this.u.shape]));
-    }
     return { ...this.finished(retcode), stats, failure };
   }
 
   private finished(retcode: Retcode): Integration {
-    const { device, plan, kept } = this;
-    const u = plan.saveAt === null ? device.share(this.u) : device.stackRows(this.pieces.splice(0));
+    const u = this.rows === null ? this.ws.copy(this.u) : this.rows.take();
     const steps = { t: this.times, h: this.sizes, saves: this.saves, rowsAtStart: this.rowsAtStart };
-    return { u, steps, states: kept, stats: this.stats, retcode };
+    return { u, steps, states: this.kept, stats: this.stats, retcode };
   }
 }
+
+const NO_TIMES: readonly number[] = [];
 
 /** Index of the largest magnitude; the first that is not finite, if any. */
 function largest(values: readonly number[]): number {
@@ -346,14 +385,21 @@ function largest(values: readonly number[]): number {
   return worst;
 }
 
-/** Integrate from u0. The caller frees the returned buffers. */
-export function integrate(
-  programs: StepPrograms,
-  device: Device,
-  u0: Buffer,
-  operands: readonly Buffer[],
-  plan: Plan,
-  keep: Keep,
-): Integration {
-  return new Integrator(programs, device, u0, operands, plan, keep, false).run();
+/**
+ * Integrate from the state that the session is bound to. The caller frees the returned buffer; the states are the session's.
+ *
+ * @param watch - May values be asked for that the steps themselves do not need: to check the start and the end?
+ */
+export function integrate(session: Session, plan: Plan, keep: Keep, watch: boolean): Loop<Integration> {
+  return new Integrator(session, plan, keep, watch, false).run();
+}
+
+/** Run a loop on a backend whose values can be read at once, or that needs none. */
+export function runAtOnce<T>(loop: Loop<T>, hint: string): T {
+  const { done, value } = loop.next();
+  if (done !== true) {
+    loop.return(undefined as never);
+    throw new Error(hint);
+  }
+  return value;
 }

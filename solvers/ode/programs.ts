@@ -68,6 +68,12 @@ export class StepPrograms {
     );
   }
 
+  /** (a, b) -> a + b, of states. */
+  get sum(): Program {
+    const { state } = this.field;
+    return this.cached('sum', () => make([state, state], ([a, b]) => [tf.add(a, b)]));
+  }
+
   /** The slopes `k_1 ... k_s` times h, given the first, and the new state. */
   private advance(
     t: Tensor,

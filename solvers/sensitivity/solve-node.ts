@@ -1,10 +1,11 @@
 /**
  * What one solve node is made of, and what its forward pass leaves for its backward pass.
  */
-import type { Buffer } from '../../src/graph/executor.js';
+import type { Cell } from '../../src/graph/workspace.js';
 import type { Field } from '../ode/field.js';
 import type { Integration, Plan, Stepping, Steps } from '../ode/integrate.js';
 import { StepPrograms, type Tolerance } from '../ode/programs.js';
+import { Sessions, type Session } from '../ode/session.js';
 import type { Tableau } from '../ode/tableau.js';
 
 /** A solve whose times may be tensors: null where the number is an input of the node. */
@@ -26,20 +27,22 @@ export interface SolveNode {
   /** Set when a derivative is recorded: from then on the forward pass keeps its states. */
   readonly adjoint: { wanted: boolean };
   readonly programs: StepPrograms;
+  readonly sessions: Sessions;
   /** Told of each finished integration; throws where a failure is an error. */
   readonly onFinish: (result: Integration) => void;
 }
 
-export const makeSolveNode = (node: Omit<SolveNode, 'adjoint' | 'programs'>): SolveNode => ({
-  ...node,
-  adjoint: { wanted: false },
-  programs: new StepPrograms(node.field, node.tableau, node.tolerance),
-});
+export function makeSolveNode(node: Omit<SolveNode, 'adjoint' | 'programs' | 'sessions'>): SolveNode {
+  const programs = new StepPrograms(node.field, node.tableau, node.tolerance);
+  return { ...node, adjoint: { wanted: false }, programs, sessions: new Sessions(programs) };
+}
 
 /** What the forward pass leaves for the backward pass. */
 export interface SolveRecord {
   readonly steps: Steps;
-  readonly states: readonly (Buffer | undefined)[];
+  readonly states: readonly (Cell | undefined)[];
+  /** Whose states these are. */
+  readonly session: Session;
   readonly plan: Plan;
 }
 

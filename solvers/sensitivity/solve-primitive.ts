@@ -11,34 +11,43 @@ import type { Buffer } from '../../src/graph/executor.js';
 import type { Spec } from '../../src/graph/graph.js';
 import type { Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
-import { Device } from '../ode/device.js';
 import { SCALAR, tangentField } from '../ode/field.js';
-import { integrate, type Plan } from '../ode/integrate.js';
+import { integrate, runAtOnce, type Plan } from '../ode/integrate.js';
 import { checkSaveAt } from '../ode/options.js';
 import { RETCODES } from '../retcode.js';
 import { LEADING, makeSolveNode, STATISTICS, type SolveNode, type SolveRecord } from './solve-node.js';
 import { Sweep } from './sweep.js';
 
-function resolvePlan(node: SolveNode, inputs: readonly Buffer[], context: RunContext, device: Device): Plan {
+function resolvePlan(node: SolveNode, inputs: readonly Buffer[], context: RunContext): Plan {
   const { plan } = node;
-  const t0 = plan.t0 ?? device.scalar(inputs[1]);
-  const t1 = plan.t1 ?? device.scalar(inputs[2]);
+  const t0 = plan.t0 ?? scalarOf(context, inputs[1]);
+  const t1 = plan.t1 ?? scalarOf(context, inputs[2]);
   for (const [name, t] of [['t0', t0], ['t1', t1]] as const) {
     if (!Number.isFinite(t)) throw new RangeError(`solve: ${name} must be a finite number, got ${t}`);
   } // prettier-ignore
   checkSaveAt(plan.saveAt, t0, t1);
   const dtMin = plan.dtMin ?? 16 * Number.EPSILON * Math.max(Math.abs(t0), Math.abs(t1));
   if (plan.stepping.kind !== 'again') return { ...plan, t0, t1, dtMin, stepping: plan.stepping };
-  const { steps } = recordOf(context, device, inputs[LEADING + node.field.operands.length]);
+  const { steps } = recordOf(context, inputs[LEADING + node.field.operands.length]);
   return { ...plan, t0, t1, stepping: { kind: 'recorded', steps }, maxSteps: Infinity, dtMin: 0 };
 }
 
 /** A run of the forward node is known by its ticket: that number is handed to whatever builds on the run. */
-function recordOf(context: RunContext, device: Device, ticket: Buffer): SolveRecord {
-  const record = context.records[device.scalar(ticket)] as SolveRecord | undefined;
+function recordOf(context: RunContext, ticket: Buffer): SolveRecord {
+  const record = context.records[scalarOf(context, ticket)] as SolveRecord | undefined;
   if (record === undefined) throw new Error('the backward pass of a solve ran without its forward pass');
   return record;
 }
+
+const scalarOf = ({ backend }: RunContext, { dataId }: Buffer): number => (backend.readSync(dataId) as Float32Array)[0];
+
+function integers({ backend }: RunContext, values: readonly number[], shape: number[]): Buffer {
+  return { dataId: backend.write(Int32Array.from(values), shape, 'int32'), shape, dtype: 'int32' };
+}
+
+const NEEDS_VALUES =
+  'solve: choosing step sizes needs numbers that this backend cannot read at once (its values come as promises). ' +
+  'Take fixed steps here (adaptive: false, dt: ...), or solve on another backend, such as nullcline';
 
 const END_TIMES =
   'a solve has first derivatives in its end times, by reverse mode; forward mode (jvp) and second derivatives in them are not available';
@@ -61,34 +70,41 @@ export function solvePrimitive(node: SolveNode): Primitive {
       { shape: [], dtype: 'int32' },
     ],
     run: (inputs, context) => {
-      const device = new Device(context.backend, context.backendName);
-      const resolved = resolvePlan(node, inputs, context, device);
+      const resolved = resolvePlan(node, inputs, context);
       const operands = inputs.slice(LEADING, LEADING + field.operands.length);
-      const keep = { every: adjoint.wanted ? node.keepEvery : 0 };
-      const result = integrate(node.programs, device, inputs[0], operands, resolved, keep);
-      const free = (): void => {
-        device.free(...result.states);
+      const session = node.sessions.acquire(context);
+      const release = (): void => {
+        node.sessions.release(session);
       };
+      let remembered = false;
       try {
-        node.onFinish(result);
-      } catch (error) {
-        free();
-        device.free(result.u);
-        throw error;
+        session.bind(inputs[0], operands);
+        const keep = { every: adjoint.wanted ? node.keepEvery : 0 };
+        const result = runAtOnce(integrate(session, resolved, keep, session.ws.immediate), NEEDS_VALUES);
+        try {
+          node.onFinish(result);
+        } catch (error) {
+          context.backend.disposeData(result.u.dataId);
+          throw error;
+        }
+        const { steps, accepted, rejected, evaluations } = result.stats;
+        const numbers = [steps, accepted, rejected, evaluations, RETCODES.indexOf(result.retcode)];
+        let ticket = NO_TICKET;
+        if (adjoint.wanted) {
+          const record: SolveRecord = { steps: result.steps, states: result.states, plan: resolved, session };
+          ticket = context.records.push(record) - 1;
+          context.onEnd(release);
+          remembered = true;
+        }
+        return [result.u, integers(context, numbers, [numbers.length]), integers(context, [ticket], [])];
+      } finally {
+        if (!remembered) release();
       }
-      const { steps, accepted, rejected, evaluations } = result.stats;
-      const numbers = [steps, accepted, rejected, evaluations, RETCODES.indexOf(result.retcode)];
-      let ticket = NO_TICKET;
-      if (adjoint.wanted) {
-        const record: SolveRecord = { steps: result.steps, states: result.states, plan: resolved };
-        ticket = context.records.push(record) - 1;
-        context.onEnd(free);
-      }
-      return [result.u, device.integers(numbers, [numbers.length]), device.integers([ticket], [])];
     },
     vjp: (call) => solveVjp(node, call),
     dispose: () => {
       node.programs.dispose();
+      node.sessions.dispose();
     },
   };
 }
@@ -118,9 +134,8 @@ function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitiv
     name: `solve adjoint (${node.tableau.name})`,
     outputs: specs.filter((_, i) => wanted[i]),
     run: (inputs, context) => {
-      const device = new Device(context.backend, context.backendName);
-      const sweep = new Sweep(node, recordOf(context, device, inputs[count + 1]), inputs, wanted, device);
-      return sweep.run();
+      const sweep = new Sweep(node, recordOf(context, inputs[count + 1]), inputs, wanted);
+      return runAtOnce(sweep.run(), NEEDS_VALUES);
     },
     vjp: ({ inputs, dys, needed }) => {
       // Directions w: the adjoint is linear in its cotangent with the transposed Jacobian J, so the cotangent of the

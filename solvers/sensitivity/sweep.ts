@@ -2,123 +2,154 @@
  * The discrete adjoint: one backward sweep over the recorded steps.
  */
 import type { Buffer } from '../../src/graph/executor.js';
-import type { Device } from '../ode/device.js';
-import { denseMatrix } from '../ode/integrate.js';
+import type { Cell } from '../../src/graph/workspace.js';
+import { denseMatrix, type Loop } from '../ode/integrate.js';
+import type { Session } from '../ode/session.js';
 import { denseWeights, derivative, evaluate } from '../ode/tableau.js';
 import { LEADING, type SolveNode, type SolveRecord } from './solve-node.js';
 
-/** One backward sweep over the recorded steps. */
+/** A value that each step replaces, and the place where the next one goes. */
+interface Pair {
+  now: Cell;
+  next: Cell;
+}
+
+/** One backward sweep over the recorded steps, in the session that ran them. */
 export class Sweep {
-  private du: Buffer;
-  private sums: Buffer[];
+  private readonly session: Session;
+  private readonly du: Pair;
+  private readonly sums: readonly Pair[];
   private dt0 = 0;
   private dt1 = 0;
-  private readonly operands: readonly Buffer[];
-  private readonly cotangent: Buffer;
+  private readonly cotangent: Cell;
   private readonly needed: readonly boolean[];
   private readonly time: boolean;
   /** States recomputed for the current stretch between kept ones. */
-  private stretch: { first: number; states: Buffer[] } = { first: 0, states: [] };
+  private stretch: { first: number; states: Cell[] } = { first: 0, states: [] };
 
   constructor(
     private readonly node: SolveNode,
     private readonly record: SolveRecord,
-    private readonly inputs: readonly Buffer[],
+    inputs: readonly Buffer[],
     private readonly wanted: readonly boolean[],
-    private readonly device: Device,
   ) {
     const { field } = node;
-    this.operands = inputs.slice(LEADING, LEADING + field.operands.length);
-    this.cotangent = inputs[LEADING + field.operands.length];
+    const { session, plan } = record;
+    const { ws } = session;
+    this.session = session;
+    session.bind(inputs[0], inputs.slice(LEADING, LEADING + field.operands.length));
     this.needed = wanted.slice(LEADING, LEADING + field.operands.length);
     this.time = wanted[1] || wanted[2];
-    const { saveAt } = record.plan;
-    this.du = saveAt === null ? device.share(this.cotangent) : device.filled(0, field.state.shape);
-    this.sums = field.operands.filter((_, i) => this.needed[i]).map(({ shape }) => device.filled(0, shape));
+    const given = inputs[LEADING + field.operands.length];
+    this.cotangent = session.slot('cotangent', given.shape);
+    ws.bind(this.cotangent, given);
+    const pair = (name: string, shape: readonly number[]): Pair => ({
+      now: session.place(name, shape),
+      next: session.place(`next ${name}`, shape),
+    });
+    this.du = pair('du', field.state.shape);
+    this.sums = field.operands.flatMap(({ shape }, i) => (this.needed[i] ? [pair(`sum ${i}`, shape)] : []));
+    for (const { now } of this.sums) ws.fill(now, 0);
+    ws.fill(this.du.now, 0);
+    if (plan.saveAt === null) this.addTo(this.du, this.cotangent);
   }
 
-  run(): Buffer[] {
-    const { device, wanted } = this;
+  *run(): Loop<Buffer[]> {
+    const { session, wanted } = this;
+    const { ws } = session;
     const { t, rowsAtStart } = this.record.steps;
-    try {
-      for (let i = t.length - 1; i >= 0; i--) this.stepBack(i);
-      for (let row = 0; row < rowsAtStart; row++) this.addRow(row);
-      if (t.length === 0 && this.time) this.emptyInterval();
-    } catch (error) {
-      device.free(this.du, ...this.sums);
-      throw error;
-    } finally {
-      device.free(...this.stretch.states);
-    }
-    const times = [this.dt0, this.dt1];
-    const outputs = [...times.flatMap((dt, i) => (wanted[i + 1] ? [device.upload([dt], [])] : [])), ...this.sums];
-    if (wanted[0]) return [this.du, ...outputs];
-    device.free(this.du);
-    return outputs;
+    for (let i = t.length - 1; i >= 0; i--) yield* this.stepBack(i);
+    for (let row = 0; row < rowsAtStart; row++) this.addRow(row);
+    if (t.length === 0 && this.time) yield* this.emptyInterval();
+    const results = wanted[0] ? [this.du.now] : [];
+    [this.dt0, this.dt1].forEach((dt, i) => {
+      if (!wanted[i + 1]) return;
+      const cell = session.place(`dt${i}`, []);
+      ws.put(cell, dt);
+      results.push(cell);
+    });
+    return [...results, ...this.sums.map(({ now }) => now)].map((cell) => ws.copy(cell));
   }
 
-  private stepBack(i: number): void {
-    const { device, node, record, time } = this;
+  private *stepBack(i: number): Loop<void> {
+    const { session, node, record, time } = this;
+    const { ws } = session;
     const { steps } = record;
     const [t, h] = [steps.t[i], steps.h[i]];
     const { first, thetas, atEnd } = steps.saves[i];
     for (let row = first + thetas.length; row < first + thetas.length + atEnd; row++) {
       this.addRow(row);
-      if (time && i + 1 < steps.t.length) this.shiftEnd(i, row);
+      if (time && i + 1 < steps.t.length) yield* this.shiftEnd(i, row);
     }
     const m = thetas.length;
-    const saved =
-      m === 0
-        ? []
-        : [
-            device.upload(denseMatrix(node.programs, h, thetas), [m, node.programs.denseStages]),
-            device.rows(this.cotangent, first, m),
-          ];
-    const scalars = [device.upload([t], []), device.upload([h], [])];
+    const u = this.stateAt(i);
+    const saved: Cell[] = [];
+    if (m > 0) {
+      saved.push(session.weightsFor(m), this.rowsOf(first, m));
+      ws.write(saved[0], denseMatrix(node.programs, h, thetas));
+    }
+    ws.put(session.t, t);
+    ws.put(session.h, h);
+    const { du, sums } = this;
     const program = node.programs.pullback(m, this.needed, time);
-    const outputs = program.runBuffers([
-      ...scalars,
-      this.stateAt(i),
-      this.du,
-      ...saved,
-      ...this.operands,
-      ...this.sums,
-    ]);
-    device.free(...scalars, ...saved, this.du, ...this.sums);
-    const [du, ...rest] = outputs;
-    this.du = du;
-    this.sums = rest.splice(0, this.sums.length);
-    if (time) this.addTimes(i, rest);
+    const times = time ? ['dt', 'dh'].map((name) => session.place(name, [])) : [];
+    if (time && m > 0) times.push(session.place(`dW ${m}`, [m, node.programs.denseStages]));
+    ws.run(
+      program,
+      [session.t, session.h, u, du.now, ...saved, ...session.operands, ...sums.map(({ now }) => now)],
+      [du.next, ...sums.map(({ next }) => next), ...times],
+      session.context,
+    );
+    exchange(du);
+    sums.forEach(exchange);
+    if (time) yield* this.addTimes(i, times);
+  }
+
+  private *read(cell: Cell): Loop<readonly number[]> {
+    const { ws } = this.session;
+    return ws.immediate ? ws.read(cell) : yield cell;
+  }
+
+  private rowsOf(first: number, count: number): Cell {
+    const { session } = this;
+    const rows = session.slot(`rows ${count}`, [count, ...this.node.field.state.shape]);
+    session.ws.part(rows, this.cotangent, first);
+    return rows;
+  }
+
+  private oneRow(row: number): Cell {
+    const { session } = this;
+    const cell = session.slot('row', this.node.field.state.shape);
+    session.ws.part(cell, this.cotangent, row);
+    return cell;
   }
 
   /** A time saved at the end of a step stays where it is while that end moves with t0: du/dt0 = -f there. */
-  private shiftEnd(i: number, row: number): void {
-    const { device, record } = this;
-    const rows = device.rows(this.cotangent, row, 1);
-    this.dt0 -= this.slopeAlong(record.steps.t[i + 1], this.stateAt(i + 1), rows);
-    device.free(rows);
+  private *shiftEnd(i: number, row: number): Loop<void> {
+    this.dt0 -= yield* this.slopeAlong(this.record.steps.t[i + 1], this.stateAt(i + 1), this.oneRow(row));
   }
 
   /** f(u, t) . g */
-  private slopeAlong(t: number, u: Buffer, g: Buffer): number {
-    const { device, node } = this;
-    const time = device.upload([t], []);
-    const [slope] = node.programs.rhs.runBuffers([time, u, ...this.operands]);
-    const f = device.read(slope);
-    const cotangent = device.read(g);
-    device.free(time, slope);
+  private *slopeAlong(t: number, u: Cell, g: Cell): Loop<number> {
+    const { session, node } = this;
+    const { ws } = session;
+    const [slope] = session.slopes;
+    ws.put(session.t, t);
+    ws.run(node.programs.rhs, [session.t, u, ...session.operands], [slope], session.context);
+    const f = yield* this.read(slope);
+    const cotangent = yield* this.read(g);
     return f.reduce((sum, x, i) => sum + x * cotangent[i], 0);
   }
 
   /** All steps shift with t0 but for the end of the last, which is t1. */
-  private addTimes(i: number, rest: Buffer[]): void {
-    const { device, node } = this;
+  private *addTimes(i: number, cells: readonly Cell[]): Loop<void> {
+    const { node } = this;
     const { steps } = this.record;
     const { thetas } = steps.saves[i];
-    let dt = device.scalar(rest[0]);
-    let dh = device.scalar(rest[1]);
+    let [dt] = yield* this.read(cells[0]);
+    let [dh] = yield* this.read(cells[1]);
     if (thetas.length > 0) {
-      const dw = device.read(rest[2]);
+      const dw = yield* this.read(cells[2]);
       const weights = denseWeights(node.tableau);
       thetas.forEach((theta, row) => {
         weights.forEach((w, s) => {
@@ -129,7 +160,6 @@ export class Sweep {
         });
       });
     }
-    device.free(...rest);
     this.dt0 += dt;
     if (i === steps.t.length - 1) {
       this.dt0 -= dh;
@@ -138,42 +168,52 @@ export class Sweep {
   }
 
   /** No step at all: du(t1)/dt1 = f = -du(t1)/dt0. */
-  private emptyInterval(): void {
-    const { record } = this;
+  private *emptyInterval(): Loop<void> {
+    const { record, session } = this;
     if (record.plan.saveAt !== null) return; // the saved rows are u0 itself
-    this.dt1 = this.slopeAlong(record.plan.t0, this.inputs[0], this.cotangent);
+    this.dt1 = yield* this.slopeAlong(record.plan.t0, session.u0, this.cotangent);
     this.dt0 = -this.dt1;
   }
 
   private addRow(row: number): void {
-    const { device, node } = this;
-    const rows = device.rows(this.cotangent, row, 1);
-    const dy = device.reshaped(rows, [...node.field.state.shape]);
-    const sum = device.add(this.du, dy);
-    device.free(rows, dy, this.du);
-    this.du = sum;
+    this.addTo(this.du, this.oneRow(row));
   }
 
-  private stateAt(i: number): Buffer {
+  private addTo(sum: Pair, term: Cell): void {
+    const { session, node } = this;
+    session.ws.run(node.programs.sum, [sum.now, term], [sum.next], session.context);
+    exchange(sum);
+  }
+
+  private stateAt(i: number): Cell {
     const { states, steps } = this.record;
     const kept = states[i];
     if (kept !== undefined) return kept;
-    const { device, node } = this;
+    const { session, node } = this;
+    const { ws, slopes } = session;
     if (i < this.stretch.first || i >= this.stretch.first + this.stretch.states.length) {
-      device.free(...this.stretch.states);
       let first = i;
       while (states[first] === undefined) first--;
-      const recomputed = [device.share(states[first] as Buffer)];
+      const recomputed = [states[first] as Cell];
       this.stretch = { first, states: recomputed };
+      const later = slopes.slice(1, node.tableau.c.length);
       for (let j = first; j < i; j++) {
-        const scalars = [device.upload([steps.t[j]], []), device.upload([steps.h[j]], [])];
         const u = recomputed[j - first];
-        const [slope] = node.programs.rhs.runBuffers([scalars[0], u, ...this.operands]);
-        const [u1, ...slopes] = node.programs.step(false).runBuffers([...scalars, u, slope, ...this.operands]);
-        device.free(...scalars, slope, ...slopes);
+        const u1 = session.place(`recomputed ${j - first}`, u.shape);
+        ws.put(session.t, steps.t[j]);
+        ws.put(session.h, steps.h[j]);
+        ws.run(node.programs.rhs, [session.t, u, ...session.operands], [slopes[0]], session.context);
+        const inputs = [session.t, session.h, u, slopes[0], ...session.operands];
+        ws.run(node.programs.step(false), inputs, [u1, ...later], session.context);
         recomputed.push(u1);
       }
     }
     return this.stretch.states[i - this.stretch.first];
   }
+}
+
+function exchange(pair: Pair): void {
+  const { now } = pair;
+  pair.now = pair.next;
+  pair.next = now;
 }

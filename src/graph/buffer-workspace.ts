@@ -43,8 +43,7 @@ export class BufferWorkspace implements Workspace {
 
   part(slot: Cell, whole: Cell, first: number): void {
     const x = bufferIn(whole);
-    const size = [...slot.shape];
-    const rows = [size[0], ...x.shape.slice(1)];
+    const rows = [slot.shape.length < x.shape.length ? 1 : slot.shape[0], ...x.shape.slice(1)];
     const begin = x.shape.map((_, i) => (i === 0 ? first : 0));
     this.set(slot, this.kernel('Slice', { x }, { begin, size: rows }));
   }
@@ -55,7 +54,7 @@ export class BufferWorkspace implements Workspace {
   }
 
   run(program: LoopProgram, inputs: readonly Cell[], outputs: readonly Cell[], context: RunContext): void {
-    const results = program.runBuffers(inputs.map(bufferIn), program.capturedBuffers(), context);
+    const results = program.executable().run(inputs.map(bufferIn), program.capturedBuffers(), context);
     results.forEach((buffer, i) => {
       this.set(outputs[i], buffer);
     });
@@ -70,6 +69,10 @@ export class BufferWorkspace implements Workspace {
     const data = cell.dtype === 'int32' ? new Int32Array(values.length) : floatsFor(this.backend, values.length);
     data.set(values);
     this.set(cell, { dataId: this.backend.write(data, shape, cell.dtype), shape, dtype: cell.dtype });
+  }
+
+  fill(cell: Cell, value: number): void {
+    this.write(cell, new Array<number>(sizeOf(cell.shape)).fill(value));
   }
 
   scalar(cell: Cell): number {
@@ -88,10 +91,10 @@ export class BufferWorkspace implements Workspace {
     return { ...share(this.backend, bufferIn(cell)), shape: [...cell.shape] };
   }
 
-  rows(count: number, shape: readonly number[]): Rows {
+  rows(count: number, shape: readonly number[], dtype: tf.DataType = 'float32'): Rows {
     const pieces: { first: number; cell: BufferCell }[] = [];
     const at = (first: number, n: number): BufferCell => {
-      const cell = this.cell([n, ...shape]) as BufferCell;
+      const cell = this.cell([n, ...shape], dtype) as BufferCell;
       pieces.push({ first, cell });
       return cell;
     };
@@ -109,16 +112,21 @@ export class BufferWorkspace implements Workspace {
         const end = last === undefined ? 0 : last.first + last.cell.shape[0];
         if (end < count) {
           const rest = at(end, count - end);
-          this.write(rest, new Array<number>(sizeOf(rest.shape)).fill(NaN));
+          this.fill(rest, NaN);
           written.push({ first: end, cell: rest });
         }
         const buffers = written.map(({ cell }) => bufferIn(cell));
-        const all = buffers.length === 1 ? share(this.backend, buffers[0]) : this.kernel('Concat', buffers, { axis: 0 });
+        const all =
+          buffers.length === 1 ? share(this.backend, buffers[0]) : this.kernel('Concat', buffers, { axis: 0 });
         discard();
         return { ...all, shape: [count, ...shape] };
       },
       discard,
     };
+  }
+
+  rest(): void {
+    for (const cell of this.cells) this.set(cell, undefined);
   }
 
   free(cells: readonly Cell[]): void {

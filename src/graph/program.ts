@@ -63,7 +63,8 @@ export class Program {
       .map((node) => (node.attrs as unknown as CapturedAttrs).tensor);
   }
 
-  private executable(): Executable {
+  /** As the active backend runs it, compiled or prepared at the first call. */
+  executable(): Executable {
     const { name, backend } = activeBackend();
     let executable = this.executables.get(name);
     if (executable === undefined) {

@@ -3,7 +3,6 @@
  * the way where the backend can help it.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type { Graph } from './graph.js';
 import type { RunContext } from './primitive.js';
 
 /** A place for one tensor. A workspace made it, and only that workspace can use it. */
@@ -14,13 +13,13 @@ export interface Cell {
 
 /** What a workspace runs. (Program is one.) */
 export interface LoopProgram {
-  readonly graph: Graph;
+  /** As the active backend runs it. */
+  executable(): LoopExecutable;
   capturedBuffers(): tf.TensorInfo[];
-  runBuffers(
-    inputs: readonly tf.TensorInfo[],
-    captured?: readonly tf.TensorInfo[],
-    context?: RunContext,
-  ): tf.TensorInfo[];
+}
+
+export interface LoopExecutable {
+  run(inputs: readonly tf.TensorInfo[], captured: readonly tf.TensorInfo[], context: RunContext): tf.TensorInfo[];
 }
 
 /** A result that is made piece by piece along its first axis. */
@@ -29,7 +28,7 @@ export interface Rows {
   at(first: number, count: number): Cell;
   /** Set one row to a cell's value. */
   set(row: number, value: Cell): void;
-  /** The whole, which is the caller's from now on; rows that were never written hold NaN. */
+  /** The whole, which is the caller's from now on; rows that were never written hold NaN (0 where they are integers). */
   take(): tf.TensorInfo;
   /** Free what there is. */
   discard(): void;
@@ -45,7 +44,10 @@ export interface Workspace {
   slot(shape: readonly number[], dtype?: tf.DataType): Cell;
   /** From now on the slot stands for that buffer, which stays the caller's. */
   bind(slot: Cell, buffer: tf.TensorInfo): void;
-  /** From now on the slot stands for rows `first`, ... of `whole`, as many as its first dimension says. */
+  /**
+   * From now on the slot stands for rows of `whole` from `first` on: as many as its first dimension says, or one where the slot has the
+   * shape of a row.
+   */
   part(slot: Cell, whole: Cell, first: number): void;
   /** Exchange what two cells of one shape stand for. */
   swap(a: Cell, b: Cell): void;
@@ -54,13 +56,17 @@ export interface Workspace {
   /** Set a scalar. */
   put(cell: Cell, value: number): void;
   write(cell: Cell, values: readonly number[]): void;
+  /** Set every element. */
+  fill(cell: Cell, value: number): void;
   /** The value of a scalar. */
   scalar(cell: Cell): number;
   read(cell: Cell): number[];
   later(cell: Cell): Promise<number[]>;
   /** A buffer with the cell's present value, for the caller to free. */
   copy(cell: Cell): tf.TensorInfo;
-  rows(count: number, shape: readonly number[]): Rows;
+  rows(count: number, shape: readonly number[], dtype?: tf.DataType): Rows;
+  /** What the cells hold is no longer needed; they will be written before they are read again. */
+  rest(): void;
   /** Give cells back. */
   free(cells: readonly Cell[]): void;
   dispose(): void;

@@ -10,6 +10,7 @@ import type { Workspace } from '../graph/workspace.js';
 import { NullclineBackend } from './backend.js';
 import { kindOf } from './elementwise.js';
 import { CompiledGraph, free, type Held } from './program.js';
+import { RawProgram } from './raw.js';
 import { RawWorkspace } from './raw-workspace.js';
 
 /** Memory of programs that are forgotten without having been disposed of. */
@@ -17,24 +18,33 @@ const forgotten = new FinalizationRegistry<Held[]>((held) => {
   held.forEach(free);
 });
 
-class WasmExecutable implements Executable {
+export class WasmExecutable implements Executable {
   /** One, and another for each run that begins within a run: a program has one arena. */
   private readonly idle: CompiledGraph[] = [];
   private readonly held: Held[] = [];
+  private onAddresses: RawProgram | undefined;
 
   constructor(
     private readonly graph: Graph,
     private readonly backend: NullclineBackend,
     private readonly backendName: string,
   ) {
-    this.idle.push(this.compile());
+    forgotten.register(this, this.held, this);
   }
 
   private compile(): CompiledGraph {
     const compiled = new CompiledGraph(this.graph, this.backend, this.backendName);
-    if (this.held.length === 0) forgotten.register(this, this.held, this);
     this.held.push(compiled.held);
     return compiled;
+  }
+
+  /** The same graph for callers that have addresses. */
+  get raw(): RawProgram {
+    if (this.onAddresses === undefined) {
+      this.onAddresses = new RawProgram(this.graph, this.backend, this.backendName);
+      this.held.push(this.onAddresses.held);
+    }
+    return this.onAddresses;
   }
 
   run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {
@@ -50,6 +60,8 @@ class WasmExecutable implements Executable {
     forgotten.unregister(this);
     this.held.splice(0).forEach(free);
     this.idle.length = 0;
+    if (this.onAddresses !== undefined) this.onAddresses.dispose();
+    this.onAddresses = undefined;
   }
 }
 
@@ -64,8 +76,9 @@ export const wasmExecutor: Executor = {
     return new WasmExecutable(graph, backend, backendName);
   },
   workspace(backend: tf.KernelBackend, backendName: string): Workspace {
-    return backend instanceof NullclineBackend
-      ? new RawWorkspace(backend, backendName)
-      : interpreter.workspace(backend, backendName);
+    if (!(backend instanceof NullclineBackend)) return interpreter.workspace(backend, backendName);
+    return new RawWorkspace(backend, (executable) =>
+      executable instanceof WasmExecutable ? executable.raw : undefined,
+    );
   },
 };

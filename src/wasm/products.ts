@@ -1,10 +1,10 @@
 /**
- * Matrix products: transpositions are strides; a right operand whose rows do not lie along memory is copied first where
- * that pays.
+ * Matrix products: transpositions are strides. An operand that the product would read in leaps is first copied, into panels
+ * where it is large, where that pays.
  */
 import type { Node } from '../graph/graph.js';
 import { sizeOf } from '../graph/graph.js';
-import { transposed, type MatMulSpec } from './emit/matmul.js';
+import { PANEL_ROWS, panelColumns, transposed, type MatMulSpec } from './emit/matmul.js';
 import type { Planner } from './plan.js';
 import { broadcastStrides, rowMajor, transposeView, whole, type View } from './views.js';
 
@@ -17,6 +17,47 @@ const swapLast = (view: View): View => {
 const NARROW = 2;
 /** Copying a right operand pays from this many rows on. */
 const FEW_ROWS = 4;
+/** Panels pay from this many tiles on that read each of them, ... */
+const MANY = 16;
+/** ... and where the operand is too large for the caches near the core: 256 by 256 singles gain 18 %, 512 by 512 78 %. */
+const CACHE_BYTES = 131_072;
+
+const last = (view: View, axis: number): number => view.strides[view.strides.length - 2 + axis];
+
+/**
+ * A copy of matrices `[..., inner, n]` as panels `[..., panel, inner, width]`, the last panel of each as narrow as the rest.
+ * Its strides are those between whole matrices; within one they say nothing.
+ */
+function panels(planner: Planner, view: View, width: number): View {
+  const lead = view.shape.slice(0, -2);
+  const [inner, n] = view.shape.slice(-2);
+  const outer = view.strides.slice(0, -2);
+  const copy = planner.scratch('float', view.shape);
+  const copyOuter = copy.strides.slice(0, -2);
+  const full = Math.floor(n / width);
+  const rest = n - full * width;
+  if (full > 0) {
+    const shape = [...lead, full, inner, width];
+    planner.copy(
+      { ...view, shape, strides: [...outer, width * last(view, 1), last(view, 0), last(view, 1)] },
+      { ...copy, shape, strides: [...copyOuter, inner * width, width, 1] },
+    );
+  }
+  if (rest > 0) {
+    const shape = [...lead, inner, rest];
+    planner.copy(
+      { ...view, shape, offset: view.offset + full * width * last(view, 1) },
+      { ...copy, shape, offset: full * width * inner, strides: [...copyOuter, rest, 1] },
+    );
+  }
+  return copy;
+}
+
+function copied(planner: Planner, view: View): View {
+  const copy = planner.scratch('float', view.shape);
+  planner.copy(view, copy);
+  return copy;
+}
 
 export function planMatMul(planner: Planner, node: Node): boolean {
   if (node.kernel !== 'BatchMatMul') return false;
@@ -30,37 +71,38 @@ export function planMatMul(planner: Planner, node: Node): boolean {
   const [rows, columns] = out.shape.slice(-2);
   const inner = a.shape[a.shape.length - 1];
   if (inner === 0) return false;
-  const last = (view: View, axis: number): number => view.strides[view.strides.length - 2 + axis];
-
-  if (rows >= FEW_ROWS && last(b, 1) !== 1 && columns > 1 && (last(b, 0) !== 1 || columns >= 8)) {
-    const copy = planner.scratch('float', b.shape);
-    planner.copy(b, copy);
-    b = copy;
-  }
-  // A result narrower than a vector: sums along memory, if both lie so; else the transposed product.
-  const isNarrow = columns <= NARROW && rows >= FEW_ROWS;
-  const isTurned = isNarrow && last(a, 0) === 1 && last(a, 1) !== 1;
-  if (isNarrow && last(a, 1) === 1 && last(b, 0) !== 1) {
-    const turned = swapLast(b);
-    const copy = planner.scratch('float', turned.shape);
-    planner.copy(turned, copy);
-    b = swapLast(copy);
-  }
-  if (last(a, 0) !== 1 && last(a, 1) !== 1 && inner > 1 && rows > 1) {
-    const copy = planner.scratch('float', a.shape);
-    planner.copy(a, copy);
-    a = copy;
-  }
-
   const batch = out.shape.slice(0, -2);
   const result = planner.define(out);
+  const floatBytes = result.buffer.bytes / sizeOf(out.shape);
+
+  const isNarrow = columns <= NARROW && rows >= FEW_ROWS;
+  const width = panelColumns(floatBytes);
+  const isLarge = (n: number): boolean => n * inner * floatBytes > CACHE_BYTES;
+  const bPanels = columns >= width && rows >= MANY && (last(b, 1) !== 1 || (isLarge(columns) && rows >= MANY * PANEL_ROWS)); // prettier-ignore
+  if (bPanels) {
+    b = panels(planner, b, width);
+  } else if (rows >= FEW_ROWS && last(b, 1) !== 1 && columns > 1 && (last(b, 0) !== 1 || columns >= 8)) {
+    b = copied(planner, b);
+  }
+  // A result narrower than a vector: sums along memory, if both lie so; else the transposed product.
+  const isTurned = isNarrow && last(a, 0) === 1 && last(a, 1) !== 1;
+  if (isNarrow && last(a, 1) === 1 && last(b, 0) !== 1) b = swapLast(copied(planner, swapLast(b)));
+  const aPanels = !isNarrow && columns >= MANY * width && rows >= PANEL_ROWS && isLarge(rows);
+  if (aPanels) {
+    a = panels(planner, swapLast(a), PANEL_ROWS);
+  } else if (last(a, 0) !== 1 && last(a, 1) !== 1 && inner > 1 && rows > 1) {
+    a = copied(planner, a);
+  }
+
   const upright: MatMulSpec = {
     rows,
     inner,
     columns,
-    a: [last(a, 0), last(a, 1)],
-    b: [last(b, 0), last(b, 1)],
+    a: aPanels ? [0, 0] : [last(a, 0), last(a, 1)],
+    b: bPanels ? [0, 0] : [last(b, 0), last(b, 1)],
     c: [columns, 1],
+    ...(aPanels ? { aPanels } : {}),
+    ...(bPanels ? { bPanels } : {}),
   };
   const spec = isTurned ? transposed(upright) : upright;
   const outer = (view: View): number[] => broadcastStrides({ ...view, shape: view.shape.slice(0, -2), strides: view.strides.slice(0, -2) }, batch); // prettier-ignore

@@ -4,7 +4,16 @@
 import type * as tf from '@tensorflow/tfjs';
 import { asStored } from '../core/floats.js';
 import type { Buffer, Executable } from '../graph/executor.js';
-import { INPUT, makeNode, PRIMITIVE, sizeOf, type ConstantAttrs, type Graph, type Node, type Value } from '../graph/graph.js';
+import {
+  INPUT,
+  makeNode,
+  PRIMITIVE,
+  sizeOf,
+  type ConstantAttrs,
+  type Graph,
+  type Node,
+  type Value,
+} from '../graph/graph.js';
 import { interpreter, share } from '../graph/interpret.js';
 import type { PrimitiveAttrs, RunContext } from '../graph/primitive.js';
 import { layOut } from './arena.js';
@@ -145,7 +154,9 @@ export class CompiledGraph {
   runBound(context: RunContext): void {
     const { inputCount, capturedCount } = this.plan;
     const at = this.table / 4;
-    const pointers = Array.from(this.backend.heap.i32.subarray(at, at + inputCount + capturedCount + this.outputs.length));
+    const pointers = Array.from(
+      this.backend.heap.i32.subarray(at, at + inputCount + capturedCount + this.outputs.length),
+    );
     this.runStages({ inputs: [], captured: [], pointers, context });
   }
 

@@ -4,10 +4,9 @@
 import type * as tf from '@tensorflow/tfjs';
 import { sizeOf } from '../graph/graph.js';
 import type { RunContext } from '../graph/primitive.js';
-import { forRunning } from '../graph/simplify.js';
-import type { Cell, LoopProgram, Rows, Workspace } from '../graph/workspace.js';
+import type { Cell, LoopExecutable, LoopProgram, Rows, Workspace } from '../graph/workspace.js';
 import type { NullclineBackend } from './backend.js';
-import { RawProgram } from './raw.js';
+import type { RawProgram } from './raw.js';
 
 class RawCell implements Cell {
   constructor(
@@ -19,36 +18,32 @@ class RawCell implements Cell {
   ) {}
 }
 
-interface Prepared {
-  readonly raw: RawProgram;
-  readonly captured: boolean;
-}
-
 /** What a workspace holds on the heap; apart from it, so that it can be freed after the workspace is gone. */
 interface Held {
   readonly backend: NullclineBackend;
   readonly pointers: Set<number>;
-  readonly programs: Map<LoopProgram, Prepared>;
 }
 
-function free({ backend, pointers, programs }: Held): void {
+function free({ backend, pointers }: Held): void {
   for (const pointer of pointers) backend.heap.release(pointer);
   pointers.clear();
-  for (const { raw } of programs.values()) raw.dispose();
-  programs.clear();
 }
 
 const forgotten = new FinalizationRegistry<Held>(free);
 
+/** Nothing is compiled for it: it holds values that generated code cannot. */
+const UNCOMPILED = Symbol('uncompiled');
+
 export class RawWorkspace implements Workspace {
   readonly immediate = true;
   private readonly held: Held;
+  private readonly programs = new Map<LoopProgram, RawProgram | typeof UNCOMPILED>();
 
   constructor(
     readonly backend: NullclineBackend,
-    private readonly backendName: string,
+    private readonly rawOf: (executable: LoopExecutable) => RawProgram | undefined,
   ) {
-    this.held = { backend, pointers: new Set(), programs: new Map() };
+    this.held = { backend, pointers: new Set() };
     forgotten.register(this, this.held, this);
   }
 
@@ -80,15 +75,48 @@ export class RawWorkspace implements Workspace {
   }
 
   run(program: LoopProgram, inputs: readonly Cell[], outputs: readonly Cell[], context: RunContext): void {
-    const { raw, captured } = this.held.programs.get(program) ?? this.prepare(program);
+    let raw = this.programs.get(program);
+    if (raw === undefined || (raw !== UNCOMPILED && raw.disposed)) {
+      raw = this.rawOf(program.executable()) ?? UNCOMPILED;
+      this.programs.set(program, raw);
+    }
+    if (raw === UNCOMPILED) {
+      this.runOnBuffers(program, inputs, outputs, context);
+      return;
+    }
     let at = raw.table;
     // Fetched first: finding them may move memory.
-    const given = captured ? program.capturedBuffers().map(({ dataId }) => this.backend.pointerOf(dataId)) : [];
+    const captured = raw.capturedCount === 0 ? [] : this.pointersOf(program.capturedBuffers());
     const words = this.backend.heap.i32;
     for (let i = 0; i < inputs.length; i++) words[at++] = (inputs[i] as RawCell).pointer;
-    for (let i = 0; i < given.length; i++) words[at++] = given[i];
+    for (let i = 0; i < captured.length; i++) words[at++] = captured[i];
     for (let i = 0; i < outputs.length; i++) words[at++] = (outputs[i] as RawCell).pointer;
     raw.run(context);
+  }
+
+  private pointersOf(buffers: readonly tf.TensorInfo[]): number[] {
+    return buffers.map(({ dataId }) => this.backend.pointerOf(dataId));
+  }
+
+  private runOnBuffers(
+    program: LoopProgram,
+    inputs: readonly Cell[],
+    outputs: readonly Cell[],
+    context: RunContext,
+  ): void {
+    const { backend } = this;
+    const made = inputs.map((cell) => this.copy(cell));
+    try {
+      const results = program.executable().run(made.slice(), program.capturedBuffers(), context);
+      made.push(...results);
+      results.forEach(({ dataId }, i) => {
+        const from = backend.pointerOf(dataId);
+        const { pointer, bytes } = outputs[i] as RawCell;
+        backend.heap.u8.copyWithin(pointer, from, from + bytes);
+      });
+    } finally {
+      for (const { dataId } of made) backend.disposeData(dataId);
+    }
   }
 
   put(cell: Cell, value: number): void {
@@ -100,6 +128,10 @@ export class RawWorkspace implements Workspace {
 
   write(cell: Cell, values: readonly number[]): void {
     this.view(cell).set(values);
+  }
+
+  fill(cell: Cell, value: number): void {
+    (this.view(cell) as Float32Array).fill(value);
   }
 
   scalar(cell: Cell): number {
@@ -124,20 +156,20 @@ export class RawWorkspace implements Workspace {
     return this.backend.adopt(place, shape, dtype);
   }
 
-  rows(count: number, shape: readonly number[]): Rows {
+  rows(count: number, shape: readonly number[], dtype: tf.DataType = 'float32'): Rows {
     const { heap } = this.backend;
-    const whole = this.slot([count, ...shape]) as RawCell;
+    const whole = this.slot([count, ...shape], dtype) as RawCell;
     const rowBytes = whole.bytes / count;
     let pointer = (whole.pointer = heap.allocate(whole.bytes));
-    (this.view(whole) as Float32Array).fill(NaN);
+    this.fill(whole, NaN);
     return {
-      at: (first, n) => new RawCell([n, ...shape], 'float32', pointer + first * rowBytes, n * rowBytes),
+      at: (first, n) => new RawCell([n, ...shape], dtype, pointer + first * rowBytes, n * rowBytes),
       set: (row, value) => {
         const from = (value as RawCell).pointer;
         heap.u8.copyWithin(pointer + row * rowBytes, from, from + rowBytes);
       },
       take: () => {
-        const all = this.backend.adopt(pointer, whole.shape, 'float32');
+        const all = this.backend.adopt(pointer, whole.shape, dtype);
         pointer = 0;
         return all;
       },
@@ -146,6 +178,10 @@ export class RawWorkspace implements Workspace {
         pointer = 0;
       },
     };
+  }
+
+  rest(): void {
+    // Memory is kept for the next run.
   }
 
   free(cells: readonly Cell[]): void {
@@ -157,13 +193,6 @@ export class RawWorkspace implements Workspace {
   dispose(): void {
     forgotten.unregister(this);
     free(this.held);
-  }
-
-  private prepare(program: LoopProgram): Prepared {
-    const raw = new RawProgram(forRunning(program.graph), this.backend, this.backendName);
-    const prepared = { raw, captured: program.capturedBuffers().length > 0 };
-    this.held.programs.set(program, prepared);
-    return prepared;
   }
 
   private allocate(bytes: number): number {

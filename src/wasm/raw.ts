@@ -5,7 +5,7 @@
 import type { Graph } from '../graph/graph.js';
 import type { RunContext } from '../graph/primitive.js';
 import type { NullclineBackend } from './backend.js';
-import { CompiledGraph, free } from './program.js';
+import { CompiledGraph, free, type Held } from './program.js';
 
 /** Every output is written; none may overlap an input, for the order of reading and writing is not promised. */
 export class RawProgram {
@@ -25,6 +25,10 @@ export class RawProgram {
     this.table = table / 4;
     const [first] = stages;
     this.whole = stages.length === 0 ? () => undefined : stages.length === 1 && 'run' in first ? first.run : undefined;
+  }
+
+  get capturedCount(): number {
+    return this.compiled.plan.capturedCount;
   }
 
   bindInput(index: number, pointer: number): void {
@@ -56,7 +60,15 @@ export class RawProgram {
     return { backend, backendName, records: [], onEnd: (done) => { done(); } }; // prettier-ignore
   }
 
+  get held(): Held {
+    return this.compiled.held;
+  }
+
+  /** It must not run any more. */
+  disposed = false;
+
   dispose(): void {
-    free(this.compiled.held);
+    this.disposed = true;
+    free(this.held);
   }
 }

@@ -4,20 +4,41 @@
  * - *columns*: neighbours along a row of B and C fill the lanes; each element of A is repeated over them. A tile of rows by
  *   vectors of C stays in registers over the whole sum.
  * - *dots*: neighbours along the summed axis fill the lanes, for results narrower than a vector, and are added up at the end.
+ *
+ * Where the operands are too large for the innermost cache the planner has them copied into *panels*, one per tile, which
+ * lie along memory in the order in which they are read (Goto and van de Geijn, "Anatomy of high-performance matrix
+ * multiplication", ACM Transactions on Mathematical Software 34(3), 2008).
  */
 import { load, store, type Layout } from './access.js';
 import { I32, i32, i32add, localExpr, V128, type Body, type Expr, type ModuleWriter } from './assembler.js';
 import { shuffle, type Lanes } from './lanes.js';
+import { emitTerm, isHeavy, type Term } from './terms.js';
+
+/** What becomes of a sum before it is stored: a term whose leaf 0 is the sum and whose other leaves are these operands. */
+export interface Epilogue {
+  readonly term: Term;
+  /** Elements between neighbouring rows and between neighbouring columns (0 repeats), of each float operand. */
+  readonly operands: readonly (readonly [number, number])[];
+}
 
 export interface MatMulSpec {
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
-  /** Elements between neighbouring rows and between neighbouring columns, of each matrix. */
+  /** Elements between neighbouring rows and between neighbouring columns, of each matrix; unused of one in panels. */
   readonly a: readonly [number, number];
   readonly b: readonly [number, number];
   readonly c: readonly [number, number];
+  /** A in panels of {@link PANEL_ROWS} rows: `[panel][inner][row]`, the last one as narrow as the rest. */
+  readonly aPanels?: boolean;
+  /** B in panels of {@link panelColumns} columns: `[panel][inner][column]`, the last one as narrow as the rest. */
+  readonly bPanels?: boolean;
+  readonly epilogue?: Epilogue;
 }
+
+export const PANEL_ROWS = 4;
+/** Two vectors. */
+export const panelColumns = (floatBytes: number): number => 32 / floatBytes;
 
 /** The same product with rows and columns exchanged. */
 export const transposed = ({ rows, inner, columns, a, b, c }: MatMulSpec): MatMulSpec => ({
@@ -30,13 +51,15 @@ export const transposed = ({ rows, inner, columns, a, b, c }: MatMulSpec): MatMu
 });
 
 /** Are the lanes to run along the summed axis? */
-export function isDots(L: Lanes, { inner, columns, b }: MatMulSpec): boolean {
+export function isDots(L: Lanes, { inner, columns, b, bPanels }: MatMulSpec): boolean {
+  if (bPanels === true) return false;
   return inner >= L.count && columns > 1 ? b[0] === 1 && b[1] !== 1 : columns < L.count && inner >= L.count;
 }
 
-/** Parameters are the addresses of C, A and B. */
+/** Parameters are the addresses of C, A, B and the operands of the epilogue. */
 export function matMulFunction(module: ModuleWriter, L: Lanes, spec: MatMulSpec): number {
-  return module.function(`matmul ${L.bits} ${JSON.stringify(spec)}`, [I32, I32, I32], [], (b) => {
+  const extra = spec.epilogue?.operands.map(() => I32 as typeof I32) ?? [];
+  return module.function(`matmul ${L.bits} ${JSON.stringify(spec)}`, [I32, I32, I32, ...extra], [], (b) => {
     if (spec.inner === 0) throw new Error('an empty sum has no product');
     if (isDots(L, spec)) new DotsWriter(b, L, spec).write();
     else new ColumnsWriter(b, L, spec).write();
@@ -46,6 +69,14 @@ export function matMulFunction(module: ModuleWriter, L: Lanes, spec: MatMulSpec)
 const C = 0;
 const A = 1;
 const B = 2;
+const EXTRA = 3;
+
+/** Rows of A that stay in the second cache while all panels of B go by. */
+const BLOCK_BYTES = 131_072;
+/** Longer sums are worth a call per tile, and the tile's code then exists once. */
+const CALL_FROM = 16;
+
+type Move = readonly [pointer: number, elements: number];
 
 abstract class TileWriter {
   constructor(
@@ -54,22 +85,42 @@ abstract class TileWriter {
     protected readonly spec: MatMulSpec,
   ) {}
 
+  protected abstract tile(height: number, width: number, pointers: readonly number[]): void;
+
+  /** All tiles of that size and, at the edges, of what is left; columns outside, so that B's part stays in the cache. */
+  protected cover(rows: number, tall: number, wide: number, start: readonly number[]): void {
+    const { spec } = this;
+    const [c, a, bs, ...extra] = start;
+    const operands = spec.epilogue?.operands ?? [];
+    const across = this.copies([c, bs, ...extra]);
+    const [cj, bj, ...ej] = across;
+    // A panel is `inner` rows of as many columns as the tile: one column further is `inner` elements further.
+    const bMove: Move = [bj, spec.bPanels === true ? spec.inner : spec.b[1]];
+    const sideways: Move[] = [[cj, spec.c[1]], bMove, ...ej.map((e, i): Move => [e, operands[i][1]])];
+    this.tiles(spec.columns, wide, sideways, (width) => {
+      const [ci, ai, ...ei] = this.copies([cj, a, ...ej]);
+      const aMove: Move = [ai, spec.aPanels === true ? spec.inner : spec.a[0]];
+      const down: Move[] = [[ci, spec.c[0]], aMove, ...ei.map((e, i): Move => [e, operands[i][0]])];
+      this.tiles(rows, tall, down, (height) => {
+        this.tile(height, width, [ci, ai, bj, ...ei]);
+      });
+    });
+  }
+
   protected bump(pointer: number, elements: number): void {
     if (elements !== 0) this.b.set(pointer, i32add(localExpr(pointer), i32(elements * this.L.bytes)));
   }
 
-  protected copy(pointer: number): number {
-    const local = this.b.local(I32);
-    this.b.set(local, localExpr(pointer));
-    return local;
+  protected copies(pointers: readonly number[]): number[] {
+    return pointers.map((pointer) => {
+      const local = this.b.local(I32);
+      this.b.set(local, localExpr(pointer));
+      return local;
+    });
   }
 
   /** `body` as often, with the pointers moved on after each time. */
-  protected times(
-    count: number,
-    moves: readonly (readonly [pointer: number, elements: number])[],
-    body: () => void,
-  ): void {
+  protected times(count: number, moves: readonly Move[], body: () => void): void {
     const round = (): void => {
       body();
       for (const [pointer, elements] of moves) this.bump(pointer, elements);
@@ -87,66 +138,95 @@ abstract class TileWriter {
   }
 
   /** Cut `size` into full tiles and a rest. */
-  protected tiles(
-    size: number,
-    tile: number,
-    pointers: readonly (readonly [number, number])[],
-    body: (n: number) => void,
-  ): void {
-    const moves = pointers.map(([pointer, stride]) => [pointer, stride * tile] as const);
+  protected tiles(size: number, tile: number, moves: readonly Move[], body: (n: number) => void): void {
     const full = Math.floor(size / tile);
+    const scaled = moves.map(([pointer, stride]): Move => [pointer, stride * tile]);
     if (full > 0)
-      this.times(full, moves, () => {
+      this.times(full, scaled, () => {
         body(tile);
       });
     if (size % tile > 0) body(size % tile);
+  }
+
+  /** Store sums of `count` neighbouring columns, through the epilogue if there is one. */
+  protected put(pointers: readonly number[], row: number, column: number, count: number, sum: Expr): void {
+    const { b, L, spec } = this;
+    const at = ([down, along]: readonly [number, number]): number => row * down + column * along;
+    const { epilogue } = spec;
+    const leaf = (i: number): Expr => {
+      if (i === 0 || epilogue === undefined) return sum;
+      const strides = epilogue.operands[i - 1];
+      return this.element(pointers[EXTRA + i - 1], at(strides), { count, stride: strides[1] });
+    };
+    const value = epilogue === undefined ? sum : this.finished(epilogue, leaf);
+    store(b, L, 'float', localExpr(pointers[C]), at(spec.c) * L.bytes, { count, stride: spec.c[1] }, value);
+  }
+
+  /** A long epilogue is a function: its code would otherwise stand there once for each vector of the tile. */
+  private finished({ term, operands }: Epilogue, leaf: (i: number) => Expr): Expr {
+    const { b, L } = this;
+    if (!isHeavy(term)) return emitTerm(b, L, term, leaf);
+    const leaves = [0, ...operands.map((_, i) => i + 1)];
+    const types = leaves.map(() => V128 as typeof V128);
+    const index = b.module.function(`epilogue ${L.bits} ${JSON.stringify(term)}`, types, [V128], (body) => {
+      emitTerm(body, L, term, localExpr)(body);
+    });
+    return b.vector((body) => {
+      for (const i of leaves) leaf(i)(body);
+      body.call(index);
+    });
   }
 }
 
 class ColumnsWriter extends TileWriter {
   write(): void {
     const { L, spec } = this;
-    const { rows, columns, a, b: bs, c: cs } = spec;
+    const { rows, inner, columns } = spec;
     const vectors = Math.ceil(columns / L.count);
-    const tall = Math.min(rows, 4);
-    const wide = Math.min(vectors, tall >= 3 ? 2 : tall === 2 ? 4 : 7);
-    // Panels of columns outside, so that a panel of B stays in the cache while all rows go by.
-    const c = this.copy(C);
-    const b = this.copy(B);
-    this.tiles(
-      columns,
-      wide * L.count,
-      [
-        [c, cs[1]],
-        [b, bs[1]],
-      ],
-      (width) => {
-        // prettier-ignore
-        const ci = this.copy(c);
-        const ai = this.copy(A);
-        this.tiles(
-          rows,
-          tall,
-          [
-            [ci, cs[0]],
-            [ai, a[0]],
-          ],
-          (height) => {
-            // prettier-ignore
-            this.tile(height, width, ci, ai, b);
-          },
-        );
-      },
-    );
+    const inPanels = spec.aPanels === true || spec.bPanels === true;
+    const tall = inPanels ? PANEL_ROWS : Math.min(rows, 4);
+    const wide = inPanels ? 2 : Math.min(vectors, tall >= 3 ? 2 : tall === 2 ? 4 : 7);
+    const start = [C, A, B, ...(spec.epilogue?.operands.map((_, i) => EXTRA + i) ?? [])];
+    const block = Math.max(tall, Math.floor(BLOCK_BYTES / (inner * L.bytes) / tall) * tall);
+    if (!inPanels || rows <= 2 * block) {
+      this.cover(rows, tall, wide * L.count, start);
+      return;
+    }
+    const moving = this.copies(start);
+    const strides = [
+      spec.c[0],
+      spec.aPanels === true ? inner : spec.a[0],
+      0,
+      ...(spec.epilogue?.operands.map(([row]) => row) ?? []),
+    ];
+    const moves = moving.map((pointer, i): Move => [pointer, strides[i]]);
+    this.tiles(rows, block, moves, (n) => {
+      this.cover(n, tall, wide * L.count, moving);
+    });
   }
 
-  private tile(height: number, width: number, c: number, a: number, bPointer: number): void {
+  protected override tile(height: number, width: number, pointers: readonly number[]): void {
+    const { b, L, spec } = this;
+    if (spec.inner < CALL_FROM) {
+      this.inline(height, width, pointers);
+      return;
+    }
+    const { rows: _, columns: __, ...same } = spec;
+    const key = `tile ${L.bits} ${height} ${width} ${JSON.stringify(same)}`;
+    const index = b.module.function(key, pointers.map(() => I32 as typeof I32), [], (body) => {
+      new ColumnsWriter(body, L, spec).inline(height, width, pointers.map((_, i) => i)); // prettier-ignore
+    }); // prettier-ignore
+    for (const pointer of pointers) b.get(pointer);
+    b.call(index);
+  }
+
+  private inline(height: number, width: number, pointers: readonly number[]): void {
     const { b, L, spec } = this;
     const widths: number[] = [];
     for (let left = width; left > 0; left -= L.count) widths.push(Math.min(left, L.count));
     const sums = Array.from({ length: height }, () => widths.map(() => b.local(V128)));
-    const [aRow, aStep] = spec.a;
-    const [bStep, bColumn] = spec.b;
+    const [aRow, aStep] = spec.aPanels === true ? [1, height] : spec.a;
+    const [bStep, bColumn] = spec.bPanels === true ? [width, 1] : spec.b;
     const step = (p: number, q: number, k: number, first: boolean): void => {
       const right = widths.map((n, v) =>
         b.vector(this.element(q, k * bStep + v * L.count * bColumn, { count: n, stride: bColumn })),
@@ -154,40 +234,31 @@ class ColumnsWriter extends TileWriter {
       sums.forEach((row, i) => {
         const left = b.vector(this.element(p, i * aRow + k * aStep, { count: L.count, stride: 0 }));
         row.forEach((sum, v) => {
-          const product = L.mul(left, right[v]);
-          b.set(sum, first ? product : L.add(localExpr(sum), product));
+          b.set(sum, first ? L.mul(left, right[v]) : L.mulAdd(left, right[v], localExpr(sum)));
         });
       });
     };
+    const [, a, bPointer] = pointers;
     step(a, bPointer, 0, true);
     const rest = spec.inner - 1;
-    const unroll = height * widths.length >= 4 ? 2 : 4;
+    // More of the sum in one round makes V8 keep more values than there are registers: 41 GFLOP/s become 27.
+    const unroll = height * widths.length >= 4 ? 1 : 4;
     const rounds = rest > 4 ? Math.floor(rest / unroll) : 0;
     if (rounds > 0) {
-      const p = this.copy(a);
-      const q = this.copy(bPointer);
+      const [p, q] = this.copies([a, bPointer]);
       this.bump(p, aStep);
       this.bump(q, bStep);
-      this.times(
-        rounds,
-        [
-          [p, unroll * aStep],
-          [q, unroll * bStep],
-        ],
-        () => {
-          // prettier-ignore
-          for (let k = 0; k < unroll; k++) step(p, q, k, false);
-        },
-      );
+      const moves: Move[] = [[p, unroll * aStep], [q, unroll * bStep]]; // prettier-ignore
+      this.times(rounds, moves, () => {
+        for (let k = 0; k < unroll; k++) step(p, q, k, false);
+      });
       for (let k = 0; k < rest - rounds * unroll; k++) step(p, q, k, false);
     } else {
       for (let k = 1; k <= rest; k++) step(a, bPointer, k, false);
     }
-    const [cRow, cColumn] = spec.c;
     sums.forEach((row, i) => {
       row.forEach((sum, v) => {
-        const offset = (i * cRow + v * L.count * cColumn) * L.bytes;
-        store(b, L, 'float', localExpr(c), offset, { count: widths[v], stride: cColumn }, localExpr(sum));
+        this.put(pointers, i, v * L.count, widths[v], localExpr(sum));
       });
     });
   }
@@ -198,36 +269,10 @@ class DotsWriter extends TileWriter {
     const { spec } = this;
     const tall = Math.min(spec.rows, 4);
     const wide = Math.min(spec.columns, tall >= 3 ? 2 : 4);
-    const c = this.copy(C);
-    const b = this.copy(B);
-    this.tiles(
-      spec.columns,
-      wide,
-      [
-        [c, spec.c[1]],
-        [b, spec.b[1]],
-      ],
-      (width) => {
-        // prettier-ignore
-        const ci = this.copy(c);
-        const ai = this.copy(A);
-        this.tiles(
-          spec.rows,
-          tall,
-          [
-            [ci, spec.c[0]],
-            [ai, spec.a[0]],
-          ],
-          (height) => {
-            // prettier-ignore
-            this.tile(height, width, ci, ai, b);
-          },
-        );
-      },
-    );
+    this.cover(spec.rows, tall, wide, [C, A, B, ...(spec.epilogue?.operands.map((_, i) => EXTRA + i) ?? [])]);
   }
 
-  private tile(height: number, width: number, c: number, a: number, bPointer: number): void {
+  protected override tile(height: number, width: number, pointers: readonly number[]): void {
     const { b, L, spec } = this;
     const { inner } = spec;
     const sums = Array.from({ length: height }, () => Array.from({ length: width }, () => b.local(V128)));
@@ -238,35 +283,24 @@ class DotsWriter extends TileWriter {
       sums.forEach((row, i) => {
         const left = b.vector(this.element(p, i * spec.a[0] + k * spec.a[1], { count: lanes, stride: spec.a[1] }));
         row.forEach((sum, j) => {
-          const product = L.mul(left, right[j]);
-          b.set(sum, first ? product : L.add(localExpr(sum), product));
+          b.set(sum, first ? L.mul(left, right[j]) : L.mulAdd(left, right[j], localExpr(sum)));
         });
       });
     };
     const vectors = Math.floor(inner / L.count);
-    const p = this.copy(a);
-    const q = this.copy(bPointer);
+    const [p, q] = this.copies([pointers[A], pointers[B]]);
+    const moves: Move[] = [[p, L.count * spec.a[1]], [q, L.count * spec.b[0]]]; // prettier-ignore
     step(p, q, L.count, 0, true);
-    this.bump(p, L.count * spec.a[1]);
-    this.bump(q, L.count * spec.b[0]);
+    for (const [pointer, elements] of moves) this.bump(pointer, elements);
     if (vectors > 1) {
-      this.times(
-        vectors - 1,
-        [
-          [p, L.count * spec.a[1]],
-          [q, L.count * spec.b[0]],
-        ],
-        () => {
-          // prettier-ignore
-          step(p, q, L.count, 0, false);
-        },
-      );
+      this.times(vectors - 1, moves, () => {
+        step(p, q, L.count, 0, false);
+      });
     }
     if (inner % L.count > 0) step(p, q, inner % L.count, 0, false);
     sums.forEach((row, i) => {
       row.forEach((sum, j) => {
-        const offset = (i * spec.c[0] + j * spec.c[1]) * L.bytes;
-        store(b, L, 'float', localExpr(c), offset, { count: 1, stride: 1 }, this.across(localExpr(sum)));
+        this.put(pointers, i, j, 1, this.across(localExpr(sum)));
       });
     });
   }

@@ -1,0 +1,113 @@
+/**
+ * The places in which one integration runs: made once, and used again by the next run of the same solve.
+ */
+import { openWorkspace } from '../../src/graph/program.js';
+import type { Buffer } from '../../src/graph/executor.js';
+import type { RunContext } from '../../src/graph/primitive.js';
+import type { Cell, Workspace } from '../../src/graph/workspace.js';
+import { SCALAR } from './field.js';
+import type { StepPrograms } from './programs.js';
+
+/** States kept beyond this many bytes are freed when a run ends. */
+const RETAINED_BYTES = 1 << 22;
+
+export class Session {
+  readonly ws: Workspace;
+  readonly t: Cell;
+  readonly h: Cell;
+  readonly error: Cell;
+  readonly sizes: Cell;
+  readonly u0: Cell;
+  readonly operands: readonly Cell[];
+  /** The slopes k_1 ... k_s, and one for the end of the step where the dense output wants it. */
+  readonly slopes: Cell[];
+  private readonly states: Cell[] = [];
+  private used = 0;
+  private readonly named = new Map<string, Cell>();
+
+  constructor(
+    readonly programs: StepPrograms,
+    /** Of the run that is using this session. */
+    public context: RunContext,
+  ) {
+    const { field, tableau } = programs;
+    const ws = openWorkspace(context);
+    this.ws = ws;
+    const scalar = (): Cell => ws.cell(SCALAR.shape);
+    [this.t, this.h, this.error] = [scalar(), scalar(), scalar()];
+    this.sizes = ws.cell([2]);
+    this.u0 = ws.slot(field.state.shape);
+    this.operands = field.operands.map(({ shape, dtype }) => ws.slot(shape, dtype));
+    const slopes = Math.max(programs.denseStages, tableau.c.length);
+    this.slopes = Array.from({ length: slopes }, () => ws.cell(field.state.shape));
+  }
+
+  bind(u0: Buffer, operands: readonly Buffer[]): void {
+    this.ws.bind(this.u0, u0);
+    operands.forEach((buffer, i) => {
+      this.ws.bind(this.operands[i], buffer);
+    });
+  }
+
+  /** A place for a state that stays until the session is released. */
+  state(): Cell {
+    const cell = this.states[this.used] ?? this.ws.cell(this.programs.field.state.shape);
+    this.states[this.used++] = cell;
+    return cell;
+  }
+
+  /** The place of that name, made when it is first asked for. */
+  place(name: string, shape: readonly number[]): Cell {
+    return this.memo(name, () => this.ws.cell(shape));
+  }
+
+  /** The slot of that name. */
+  slot(name: string, shape: readonly number[]): Cell {
+    return this.memo(name, () => this.ws.slot(shape));
+  }
+
+  /** A place for the weights of dense output at m times. */
+  weightsFor(m: number): Cell {
+    return this.place(`weights ${m}`, [m, this.programs.denseStages]);
+  }
+
+  private memo(name: string, make: () => Cell): Cell {
+    let cell = this.named.get(name);
+    if (cell === undefined) this.named.set(name, (cell = make()));
+    return cell;
+  }
+
+  /** Nothing refers to the states of this run any more. */
+  release(): void {
+    this.used = 0;
+    this.ws.rest();
+    const { state } = this.programs.field;
+    const bytes = 8 * state.shape.reduce((n, d) => n * d, 1);
+    const retained = Math.max(2, Math.floor(RETAINED_BYTES / bytes));
+    if (this.states.length > retained) this.ws.free(this.states.splice(retained));
+  }
+}
+
+/** Sessions of one solve that no run is using, apart by backend. */
+export class Sessions {
+  private readonly idle: Session[] = [];
+
+  constructor(private readonly programs: StepPrograms) {}
+
+  acquire(context: RunContext): Session {
+    const at = this.idle.findIndex(({ ws }) => ws.backend === context.backend);
+    if (at < 0) return new Session(this.programs, context);
+    const [session] = this.idle.splice(at, 1);
+    session.context = context;
+    return session;
+  }
+
+  release(session: Session): void {
+    session.release();
+    this.idle.push(session);
+  }
+
+  dispose(): void {
+    for (const { ws } of this.idle.splice(0)) ws.dispose();
+  }
+}

@@ -57,3 +57,32 @@ export class SolveError extends Error implements Failure {
     this.solution = failure.solution;
   }
 }
+
+/** How the solve of an equation may end; SciML's names. */
+export const NONLINEAR_RETCODES = [
+  'Success',
+  'StalledSuccess',
+  'MaxIters',
+  'Unstable',
+  'Stalled',
+  'InternalLinearSolveFailed',
+  'InternalLineSearchFailed',
+  'ShrinkThresholdExceeded',
+  'ConvergenceFailure',
+  'ExactSolutionLeft',
+  'ExactSolutionRight',
+  'FloatingPointLimit',
+  'InitialFailure',
+] as const;
+export type NonlinearRetcode = (typeof NONLINEAR_RETCODES)[number];
+
+const SUCCESSES: ReadonlySet<string> = new Set([
+  'Success',
+  'StalledSuccess',
+  'ExactSolutionLeft',
+  'ExactSolutionRight',
+  'FloatingPointLimit',
+]);
+
+/** Does the solve count as successful? (SciML's `successful_retcode`.) */
+export const isSuccessful = (retcode: NonlinearRetcode | Retcode): boolean => SUCCESSES.has(retcode);

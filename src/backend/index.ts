@@ -1,1 +1,5 @@
-export { BackendError, useBackend, type BackendName, type BackendOptions } from './use-backend.js';
+export { BackendError } from './errors.js';
+export type { BackendName } from './providers.js';
+export { needsSynchronousReads, readsSynchronously } from './reading.js';
+export { backendReport, type BackendReport, type BackendStatus } from './report.js';
+export { useBackend, type BackendOptions } from './use-backend.js';

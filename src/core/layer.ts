@@ -23,6 +23,8 @@ export interface Layer<X, Y, P extends Tree, S extends StateTree> {
   initialStates(key: Key): S;
   /** The forward pass. Pure: same inputs, same outputs; the inputs are left as they are. */
   apply(x: X, ps: P, st: S): [Y, S];
+  /** How many numbers the parameters hold, where that is known without making them. */
+  readonly countParameters?: () => number;
   /** How the layer prints; without it, it prints as `Layer()`. */
   readonly display?: LayerDisplay;
 }
@@ -117,9 +119,16 @@ function isLayer(x: unknown): x is AnyLayer {
 
 const elements = (tree: unknown): number => leaves(tree).reduce((n, leaf) => n + leaf.size, 0);
 
-/** How many numbers the parameters of a layer, or of a parameter tree, hold. */
+/**
+ * How many numbers the parameters of a layer, or of a parameter tree, hold.
+ *
+ * The layers of this package know from their shapes; the parameters of a layer without `countParameters` are made for
+ * the purpose and freed again.
+ */
 export function parameterLength(layerOrParameters: AnyLayer | Tree): number {
   if (!isLayer(layerOrParameters)) return elements(layerOrParameters);
+  const { countParameters } = layerOrParameters;
+  if (countParameters !== undefined) return countParameters();
   return tf.tidy(() => elements(layerOrParameters.initialParameters(tf.tensor1d([0, 0], 'int32'))));
 }
 

@@ -8,12 +8,8 @@ import { sizeOf } from './graph.js';
 import type { RunContext } from './primitive.js';
 import type { Cell, LoopProgram, Rows, Workspace } from './workspace.js';
 
-class BufferCell implements Cell {
+interface BufferCell extends Cell {
   buffer: Buffer | undefined;
-  constructor(
-    readonly shape: readonly number[],
-    readonly dtype: tf.DataType,
-  ) {}
 }
 
 export class BufferWorkspace implements Workspace {
@@ -27,8 +23,8 @@ export class BufferWorkspace implements Workspace {
     this.immediate = readsAtOnce(backend);
   }
 
-  cell(shape: readonly number[], dtype: tf.DataType = 'float32'): Cell {
-    const cell = new BufferCell(shape, dtype);
+  cell(shape: readonly number[], dtype: tf.DataType = 'float32'): BufferCell {
+    const cell: BufferCell = { shape, dtype, buffer: undefined };
     this.cells.add(cell);
     return cell;
   }
@@ -94,7 +90,7 @@ export class BufferWorkspace implements Workspace {
   rows(count: number, shape: readonly number[], dtype: tf.DataType = 'float32'): Rows {
     const pieces: { first: number; cell: BufferCell }[] = [];
     const at = (first: number, n: number): BufferCell => {
-      const cell = this.cell([n, ...shape], dtype) as BufferCell;
+      const cell = this.cell([n, ...shape], dtype);
       pieces.push({ first, cell });
       return cell;
     };

@@ -3,7 +3,7 @@
  *
  * A container then says only in which order it calls its children, and on what.
  */
-import { applyChild, type AnyLayer, type Layer, type LayerDisplay } from '../core/layer.js';
+import { applyChild, parameterLength, type AnyLayer, type Layer, type LayerDisplay } from '../core/layer.js';
 import { defineLayer } from '../core/print.js';
 import { split, type Key } from '../core/random.js';
 import { isRecord, type StateTree, type Tree } from '../core/tree.js';
@@ -73,6 +73,10 @@ export function initialiseAll(children: Children, key: Key, what: keyof Tools): 
   });
 }
 
+/** How many numbers the parameters of all children hold. */
+export const countAll = (children: Children): number =>
+  Object.values(children).reduce((n, layer) => n + parameterLength(layer), 0);
+
 /** Run `body` with children at hand; returns its result and the children's new states. */
 export function withChildren<Y>(
   children: Children,
@@ -117,6 +121,7 @@ export function defineContainer(definition: Definition): UntypedContainer<Childr
   return defineLayer({
     layers: Object.freeze(children),
     display: displayOf(definition),
+    countParameters: () => countAll(children),
     initialParameters: (key: Key) => initialiseAll(children, key, 'initialParameters'),
     initialStates: (key: Key) => initialiseAll(children, key, 'initialStates'),
     apply: (x: unknown, ps: unknown, st: unknown) => {
@@ -138,6 +143,7 @@ export function defineWrapper(definition: {
   return defineLayer({
     layers: layer,
     display: displayOf({ ...display, children: { '': layer } }),
+    countParameters: () => parameterLength(layer),
     initialParameters: (key: Key) => layer.initialParameters(key) as Tree,
     initialStates: (key: Key) => layer.initialStates(key) as StateTree,
     apply: (x: unknown, ps: Tree, st: StateTree) =>

@@ -2,109 +2,12 @@
  * The layers that multiply by weights: dense, scale and bilinear.
  */
 import * as tf from '@tensorflow/tfjs';
-import {
-  calculateGain,
-  kaimingUniform,
-  onesInit,
-  uniformInit,
-  zerosInit,
-  type Initialiser,
-} from '../core/initialisers.js';
+import { calculateGain, kaimingUniform, onesInit, uniformInit, zerosInit } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
-import { flag, functionOption, OptionError, parseOptions, z } from '../core/options.js';
-import { defineLayer } from '../core/print.js';
-import { split, type Key } from '../core/random.js';
-import { isRecord, isTensor, type Tensor } from '../core/tree.js';
-import { resolveActivation, type Activation, type ResolvedActivation } from '../functional/activations.js';
-import { checkInput, checkParameters, checkSize, checkTuple, fail, formatShape } from './check.js';
-import { tidy } from './tidy.js';
-
-/** Settings of a layer with a weight and a bias. */
-export interface AffineOptions<B extends boolean = boolean> {
-  /** Add a bias. Default true. */
-  readonly useBias?: B;
-  /** How the weight starts. */
-  readonly initWeight?: Initialiser;
-  /** How the bias starts. */
-  readonly initBias?: Initialiser;
-}
-
-/** `{ weight, bias }`, or `{ weight }` where `useBias` is false. */
-export type AffineParameters<B extends boolean> = B extends false
-  ? { weight: Tensor }
-  : { weight: Tensor; bias: Tensor };
-
-const OPTIONS = z.strictObject({
-  useBias: flag.default(true),
-  initWeight: functionOption<Initialiser>('an initialiser').optional(),
-  initBias: functionOption<Initialiser>('an initialiser').optional(),
-});
-
-/** What other libraries call these options, too far in spelling for a guess. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
-  bias: 'useBias',
-  init: 'initWeight',
-  kernelInitializer: 'initWeight',
-  biasInitializer: 'initBias',
-};
-
-function parse(options: unknown, where: string): z.output<typeof OPTIONS> {
-  for (const name of isRecord(options) ? Object.keys(options) : []) {
-    if (!Object.hasOwn(ELSEWHERE, name)) continue;
-    throw new OptionError(where, [`unknown option "${name}"; did you mean "${ELSEWHERE[name]}"?`]);
-  }
-  return parseOptions(OPTIONS, options, where);
-}
-
-interface Affine {
-  readonly name: string;
-  /** The first words between the parentheses: `2 => 3`. */
-  readonly summary: string;
-  readonly weight: readonly number[];
-  readonly bias: readonly number[];
-  readonly initWeight: Initialiser;
-  readonly initBias: Initialiser;
-  /** The product of input and weight, given the layer's title for its messages. */
-  readonly product: (title: string, x: unknown, weight: Tensor) => Tensor;
-}
-
-/** A layer `activation(product(x, weight) + bias)`: what the layers of this file are. */
-function affine<X, B extends boolean>(
-  where: string,
-  activation: ResolvedActivation,
-  options: AffineOptions<B> | undefined,
-  parts: Affine,
-): Layer<X, Tensor, AffineParameters<B>, Empty> {
-  const { useBias, initWeight = parts.initWeight, initBias = parts.initBias } = parse(options, where);
-  const words = [parts.summary];
-  if (activation.name !== 'identity') words.push(activation.name);
-  if (!useBias) words.push('useBias=false');
-  const summary = words.join(', ');
-  const title = `${parts.name}(${summary})`;
-  const shapes: Record<string, readonly number[]> = { weight: parts.weight, ...(useBias ? { bias: parts.bias } : {}) };
-  return defineLayer({
-    display: Object.freeze({ name: parts.name, summary }),
-    initialParameters: (key: Key) =>
-      tidy(() => {
-        const [forWeight, forBias] = split(key, 2);
-        const weight = initWeight(forWeight, [...parts.weight]);
-        const ps = useBias ? { weight, bias: initBias(forBias, [...parts.bias]) } : { weight };
-        checkParameters(title, ps, shapes);
-        return ps as AffineParameters<B>;
-      }),
-    initialStates: (): Empty => ({}),
-    apply: (x: X, ps: AffineParameters<B>, st: Empty): [Tensor, Empty] => {
-      checkParameters(title, ps, shapes);
-      const y = tidy(() => {
-        const z = parts.product(title, x, ps.weight);
-        return activation.apply('bias' in ps ? tf.add(z, ps.bias) : z);
-      });
-      return [y, st];
-    },
-  });
-}
-
-const sizeOf = (shape: readonly number[]): number => shape.reduce((n, m) => n * m, 1);
+import { isTensor, type Tensor } from '../core/tree.js';
+import { resolveActivation, type Activation } from '../functional/activations.js';
+import { affine, AFFINE_OPTIONS, parseAffine, sizeOf, type AffineOptions, type AffineParameters } from './affine.js';
+import { checkInput, checkSize, checkTuple, fail, formatShape } from './check.js';
 
 /** `x @ weight` over the last axis, whatever the number of axes. */
 function matMul(x: Tensor, weight: Tensor): Tensor {
@@ -137,7 +40,7 @@ export function dense<B extends boolean = true>(
   checkSize('dense', 'the number of inputs', inputs);
   checkSize('dense', 'the number of outputs', outputs);
   const resolved = resolveActivation(activation, 'dense');
-  return affine<Tensor, B>('dense', resolved, options, {
+  return affine<Tensor, B>(resolved, parseAffine(AFFINE_OPTIONS, options, 'dense'), {
     name: 'Dense',
     summary: `${inputs} => ${outputs}`,
     weight: [inputs, outputs],
@@ -165,7 +68,7 @@ export function scale<B extends boolean = true>(
 ): Layer<Tensor, Tensor, AffineParameters<B>, Empty> {
   const sizes: readonly unknown[] = Array.isArray(size) ? size : [size];
   const shape = sizes.map((n) => checkSize('scale', 'each size', n));
-  return affine<Tensor, B>('scale', resolveActivation(activation, 'scale'), options, {
+  return affine<Tensor, B>(resolveActivation(activation, 'scale'), parseAffine(AFFINE_OPTIONS, options, 'scale'), {
     name: 'Scale',
     summary: shape.join(', '),
     weight: shape,
@@ -199,7 +102,7 @@ export function bilinear<B extends boolean = true>(
   const [n, m] = Array.isArray(inputs) ? (inputs as readonly [number, number]) : [inputs as number, inputs as number];
   for (const size of [n, m]) checkSize('bilinear', 'the number of inputs', size);
   checkSize('bilinear', 'the number of outputs', outputs);
-  return affine('bilinear', resolveActivation(activation, 'bilinear'), options, {
+  return affine(resolveActivation(activation, 'bilinear'), parseAffine(AFFINE_OPTIONS, options, 'bilinear'), {
     name: 'Bilinear',
     summary: `(${n}, ${m}) => ${outputs}`,
     weight: [n, m, outputs],

@@ -10,7 +10,8 @@ export {
   skipConnection,
   type RepeatedOptions,
 } from './containers.js';
-export { bilinear, dense, scale, type AffineOptions, type AffineParameters } from './dense.js';
+export type { AffineOptions, AffineParameters } from './affine.js';
+export { bilinear, dense, scale } from './dense.js';
 export { alphaDropout, dropout, type DropoutOptions, type DropoutState } from './dropout.js';
 export {
   flattenLayer,

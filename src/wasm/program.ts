@@ -225,7 +225,7 @@ const isWhole = (view: View, buffer: Buffer): boolean =>
 
 /** The buffer behind an entry of the table, unless it is an output. */
 function bound({ inputs, captured }: Bindings, index: number): Buffer | undefined {
-  return (inputs[index] as Buffer | undefined) ?? captured[index - inputs.length];
+  return (inputs[index]) ?? captured[index - inputs.length];
 }
 
 function byteLength(shape: readonly number[], dtype: tf.DataType, precision: number): number {

@@ -8,14 +8,10 @@ import type { Cell, LoopExecutable, LoopProgram, Rows, Workspace } from '../grap
 import type { NullclineBackend } from './backend.js';
 import type { RawProgram } from './raw.js';
 
-class RawCell implements Cell {
-  constructor(
-    readonly shape: readonly number[],
-    readonly dtype: tf.DataType,
-    /** 0 where there is nothing yet. */
-    public pointer: number,
-    readonly bytes: number,
-  ) {}
+interface RawCell extends Cell {
+  /** 0 where there is nothing yet. */
+  pointer: number;
+  readonly bytes: number;
 }
 
 /** What a workspace holds on the heap; apart from it, so that it can be freed after the workspace is gone. */
@@ -48,13 +44,13 @@ export class RawWorkspace implements Workspace {
   }
 
   cell(shape: readonly number[], dtype: tf.DataType = 'float32'): Cell {
-    const cell = this.slot(shape, dtype) as RawCell;
+    const cell = this.slot(shape, dtype);
     cell.pointer = this.allocate(cell.bytes);
     return cell;
   }
 
-  slot(shape: readonly number[], dtype: tf.DataType = 'float32'): Cell {
-    return new RawCell(shape, dtype, 0, sizeOf(shape) * this.bytesOf(dtype));
+  slot(shape: readonly number[], dtype: tf.DataType = 'float32'): RawCell {
+    return { shape, dtype, pointer: 0, bytes: sizeOf(shape) * this.bytesOf(dtype) };
   }
 
   bind(slot: Cell, { dataId }: tf.TensorInfo): void {
@@ -158,12 +154,17 @@ export class RawWorkspace implements Workspace {
 
   rows(count: number, shape: readonly number[], dtype: tf.DataType = 'float32'): Rows {
     const { heap } = this.backend;
-    const whole = this.slot([count, ...shape], dtype) as RawCell;
+    const whole = this.slot([count, ...shape], dtype);
     const rowBytes = whole.bytes / count;
     let pointer = (whole.pointer = heap.allocate(whole.bytes));
     this.fill(whole, NaN);
     return {
-      at: (first, n) => new RawCell([n, ...shape], dtype, pointer + first * rowBytes, n * rowBytes),
+      at: (first, n): RawCell => ({
+        shape: [n, ...shape],
+        dtype,
+        pointer: pointer + first * rowBytes,
+        bytes: n * rowBytes,
+      }),
       set: (row, value) => {
         const from = (value as RawCell).pointer;
         heap.u8.copyWithin(pointer + row * rowBytes, from, from + rowBytes);

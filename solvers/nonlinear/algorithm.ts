@@ -1,0 +1,46 @@
+/**
+ * What `solve` takes as an algorithm for an equation: a frozen record.
+ */
+import type { Cell } from '../../src/graph/workspace.js';
+import type { NonlinearRetcode } from '../retcode.js';
+import type { NonlinearKind } from './problem.js';
+import type { Session } from './session.js';
+import type { Watch } from './termination.js';
+
+/** How a solve ended. */
+export interface Ending {
+  /** The best state found; read before the session is used again. */
+  readonly u: Cell;
+  readonly retcode: NonlinearRetcode;
+  /** What went wrong, where the algorithm knows more than the retcode says. */
+  readonly reason?: string;
+}
+
+/**
+ * One solve: cells that cannot be read at once are yielded, and their values come back. Where `ws.immediate` it yields nothing.
+ */
+export type Solving = Generator<Cell, Ending, number[]>;
+
+export interface NonlinearAlgorithm {
+  readonly kind: 'nonlinearAlgorithm';
+  readonly name: string;
+  /** The problems it solves. */
+  readonly solves: readonly NonlinearKind[];
+  /**
+   * Make the cells and steps of a session, once. The function returned makes one solve, from `session.u0` and with the operands that are bound then;
+   * it is called again and again. It starts the watch, counts evaluations in `watch.evaluations`, and lets the watch judge each residual.
+   */
+  readonly open: (session: Session, watch: Watch) => () => Solving;
+}
+
+/** @throws TypeError when `x` is no algorithm for that kind of problem; `what` is what the caller calls it. */
+export function checkNonlinearAlgorithm(x: unknown, kind: NonlinearKind, what: string): asserts x is NonlinearAlgorithm {
+  const example = kind === 'fixedPoint' ? 'anderson()' : 'newtonRaphson()';
+  const given = x as Partial<NonlinearAlgorithm> | null | undefined;
+  if (given?.kind !== 'nonlinearAlgorithm') {
+    const name = typeof x === 'function' ? `a function (call it: ${example})` : JSON.stringify(x);
+    throw new TypeError(`${what} must be an algorithm for a ${kind} problem, such as ${example}, got ${name}`);
+  }
+  if (given.solves?.includes(kind) === true) return;
+  throw new TypeError(`${what}: ${given.name} does not solve ${kind} problems; take one that does, such as ${example}`);
+}

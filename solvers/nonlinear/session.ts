@@ -1,0 +1,109 @@
+/**
+ * The places in which one solve of an equation runs: made once, and used again by the next run of the same solve.
+ */
+import { openWorkspace } from '../../src/graph/program.js';
+import type { RunContext } from '../../src/graph/primitive.js';
+import type { Cell, Workspace } from '../../src/graph/workspace.js';
+import type { Tensor } from '../../src/core/tree.js';
+import type { LoopPrograms, Maps, System } from './system.js';
+
+/**
+ * A program with the cells it reads and writes. Cells may be exchanged between runs: own inputs are `inputs[0 ...]` in the order in which
+ * they were given.
+ */
+export class Step {
+  readonly inputs: Cell[];
+  readonly outputs: Cell[];
+  private readonly ahead: Cell[];
+  private epoch = -1;
+
+  constructor(
+    private readonly session: Session,
+    private readonly programs: LoopPrograms,
+    own: readonly Cell[],
+    outputs: readonly Cell[],
+  ) {
+    const { ws, operands } = session;
+    this.ahead = programs.prologue === null ? [] : programs.prologue.graph.outputs.map(({ shape, dtype }) => ws.cell(shape, dtype)); // prettier-ignore
+    this.inputs = [...own, ...programs.used.map((i) => operands[i]), ...this.ahead];
+    this.outputs = [...outputs];
+  }
+
+  /** What does not change during a solve is computed at the first run of each. */
+  run(): void {
+    const { session, programs } = this;
+    if (this.epoch !== session.epoch) {
+      this.epoch = session.epoch;
+      if (programs.prologue !== null) {
+        session.ws.run(programs.prologue, session.operands, this.ahead, session.context);
+      }
+    }
+    session.ws.run(programs.loop, this.inputs, this.outputs, session.context);
+  }
+}
+
+export class Session {
+  readonly ws: Workspace;
+  /** Where to start. It stands for the caller's buffer: read it, never write it. */
+  readonly u0: Cell;
+  readonly operands: readonly Cell[];
+  /** Counts the solves. */
+  epoch = 0;
+
+  constructor(
+    readonly system: System,
+    /** Of the run that is using this session. */
+    public context: RunContext,
+  ) {
+    this.ws = openWorkspace(context);
+    this.u0 = this.ws.slot(system.state.shape);
+    this.operands = system.operands.map(({ shape, dtype }) => this.ws.slot(shape, dtype));
+  }
+
+  /** A place like the state, or of the given shape. */
+  cell(shape: readonly number[] = this.system.state.shape): Cell {
+    return this.ws.cell(shape);
+  }
+
+  /**
+   * A program on these cells.
+   *
+   * @param name Programs of one name are the same: it must tell apart whatever `build` depends on.
+   * @param build Records the outputs from the inputs and the maps of the system. What does not depend on `inputs` is computed once per solve.
+   */
+  step(
+    name: string,
+    inputs: readonly Cell[],
+    outputs: readonly Cell[],
+    build: (own: Tensor[], maps: Maps) => readonly Tensor[],
+  ): Step {
+    return new Step(this, this.system.program(name, inputs, build), inputs, outputs);
+  }
+}
+
+/** Sessions of one solve that no run is using, apart by backend. */
+export class Sessions<T extends { readonly session: Session }> {
+  private readonly idle: T[] = [];
+
+  constructor(
+    private readonly system: System,
+    private readonly open: (session: Session) => T,
+  ) {}
+
+  acquire(context: RunContext): T {
+    const at = this.idle.findIndex(({ session }) => session.ws.backend === context.backend);
+    if (at < 0) return this.open(new Session(this.system, context));
+    const [found] = this.idle.splice(at, 1);
+    found.session.context = context;
+    return found;
+  }
+
+  release(used: T): void {
+    used.session.ws.rest();
+    this.idle.push(used);
+  }
+
+  dispose(): void {
+    for (const { session } of this.idle.splice(0)) session.ws.dispose();
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Kernels that a backend lacks, lent by tfjs's cpu backend: the inputs are read, the outputs uploaded again. Slower than a
+ * kernel of its own, and better than an error. Only for backends that can be read synchronously.
+ */
+import * as tf from '@tensorflow/tfjs';
+
+/** A backend without complex numbers cannot hold what these give. */
+const COMPLEX: ReadonlySet<string> = new Set(['Complex', 'ComplexAbs', 'FFT', 'IFFT', 'Imag', 'Real', 'RFFT', 'IRFFT']);
+
+type Kernel = tf.KernelConfig['kernelFunc'];
+
+/** Register every kernel of `cpu` that `backendName` lacks. Returns the names of those lent by this call. */
+export function lendKernels(backendName: string): string[] {
+  const lent: string[] = [];
+  for (const { kernelName, kernelFunc } of tf.getKernelsForBackend('cpu')) {
+    const own = tf.getKernel(kernelName, backendName) as tf.KernelConfig | undefined | null;
+    if (own != null || COMPLEX.has(kernelName)) continue;
+    tf.registerKernel({ kernelName, backendName, kernelFunc: throughCpu(kernelFunc) });
+    lent.push(kernelName);
+  }
+  return lent;
+}
+
+const throughCpu =
+  (kernel: Kernel): Kernel =>
+  ({ inputs, attrs, backend: given }) => {
+    const backend = given as unknown as tf.KernelBackend;
+    const cpu = tf.engine().findBackend('cpu');
+    const held: tf.TensorInfo[] = [];
+    const download = (x: tf.TensorInfo): tf.TensorInfo => {
+      const copy = { dataId: cpu.write(backend.readSync(x.dataId), x.shape, x.dtype), shape: x.shape, dtype: x.dtype };
+      held.push(copy);
+      return copy;
+    };
+    const upload = (y: tf.TensorInfo): tf.TensorInfo => ({
+      dataId: backend.write(cpu.readSync(y.dataId), y.shape, y.dtype),
+      shape: y.shape,
+      dtype: y.dtype,
+    });
+    try {
+      const operands = Object.entries(inputs).map(([name, x]) => [name, isInfo(x) ? download(x) : x] as const);
+      const named = Array.isArray(inputs) ? operands.map(([, x]) => x) : Object.fromEntries(operands);
+      const result = kernel({ inputs: named as tf.NamedTensorInfoMap, backend: cpu, attrs: attrs ?? {} });
+      const outputs = Array.isArray(result) ? result : [result];
+      held.push(...outputs);
+      const uploaded = outputs.map(upload);
+      return Array.isArray(result) ? uploaded : uploaded[0];
+    } finally {
+      for (const { dataId } of held) cpu.disposeData(dataId);
+    }
+  };
+
+const isInfo = (x: tf.TensorInfo | null | undefined): x is tf.TensorInfo => x !== undefined && x !== null;

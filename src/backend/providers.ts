@@ -1,0 +1,130 @@
+/**
+ * The backends there are: a row for each, from which choosing, loading and reporting work.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { BackendError, isAbsent, messageOf } from './errors.js';
+import { lendKernels } from './lend.js';
+import { nativeDevice, nativeFailure, restoreUtil, type NativePackage } from './native.js';
+import { readsSynchronously } from './reading.js';
+import { loadWebGPU, watchWebGPU, WEBGPU_PACKAGES, type Import } from './webgpu.js';
+
+/** The names that `useBackend` takes. */
+export type BackendName = 'nullcline' | 'cpu' | 'wasm' | 'tensorflow' | 'tensorflow-gpu' | 'webgpu';
+
+export type { Import };
+
+export type Precision = 'float32' | 'float64';
+
+export interface Provider {
+  /** What tfjs calls the backend. */
+  readonly tfjsName: string;
+  /** What tfjs calls its twin that stores doubles, where it has one. */
+  readonly doubles?: string;
+  /** The packages that it needs besides tfjs. */
+  readonly packages: readonly string[];
+  /** Make the backend known to tfjs. Throws a {@link BackendError} that says what is missing. */
+  readonly load: (from: Import) => Promise<unknown>;
+  /** What is done to the backend once it has started. */
+  readonly started?: (backend: tf.KernelBackend) => void;
+  /** What the started backend computes on. */
+  readonly device: (backend: tf.KernelBackend, loaded: unknown) => string;
+}
+
+const HOST = 'CPU, one thread';
+
+/** Each import is written out, so that bundlers see it. */
+const IMPORTS: Readonly<Record<string, () => Promise<unknown>>> = {
+  '@tensorflow/tfjs-backend-wasm': () => import('@tensorflow/tfjs-backend-wasm'),
+  '@tensorflow/tfjs-backend-webgpu': () => import('@tensorflow/tfjs-backend-webgpu'),
+  '@tensorflow/tfjs-node': () => import('@tensorflow/tfjs-node'),
+  '@tensorflow/tfjs-node-gpu': () => import('@tensorflow/tfjs-node-gpu'),
+  webgpu: () => import('webgpu'),
+};
+
+/** The optional peers, loaded on demand. */
+export const importPeer: Import = (packageName) => IMPORTS[packageName]();
+
+const native = (name: BackendName, packageName: NativePackage): Provider => ({
+  tfjsName: 'tensorflow',
+  packages: [packageName],
+  load: async (from) => {
+    restoreUtil();
+    try {
+      await from(packageName);
+    } catch (error) {
+      throw nativeFailure(name, packageName, error);
+    }
+  },
+  device: nativeDevice,
+});
+
+export const PROVIDERS: Readonly<Record<BackendName, Provider>> = {
+  nullcline: {
+    tfjsName: 'nullcline',
+    doubles: 'nullcline64',
+    packages: [],
+    load: async () => {
+      const { registerNullcline } = await import('../wasm/register.js');
+      registerNullcline();
+    },
+    device: () => `${HOST}, WebAssembly compiled for each function`,
+  },
+  cpu: { tfjsName: 'cpu', packages: [], load: () => Promise.resolve(), device: () => `${HOST}, JavaScript` },
+  wasm: {
+    tfjsName: 'wasm',
+    packages: ['@tensorflow/tfjs-backend-wasm'],
+    load: async (from) => {
+      try {
+        await from('@tensorflow/tfjs-backend-wasm');
+      } catch (error) {
+        const why = isAbsent(error, '@tensorflow/tfjs-backend-wasm') ? 'is not installed' : `could not be loaded (${messageOf(error)})`; // prettier-ignore
+        throw new BackendError(
+          `backend "wasm" needs the package @tensorflow/tfjs-backend-wasm, which ${why}. Install it with: npm install @tensorflow/tfjs-backend-wasm`,
+          { cause: error },
+        );
+      }
+    },
+    started: () => void lendKernels('wasm'),
+    device: () => `${HOST}, WebAssembly`,
+  },
+  tensorflow: native('tensorflow', '@tensorflow/tfjs-node'),
+  'tensorflow-gpu': native('tensorflow-gpu', '@tensorflow/tfjs-node-gpu'),
+  webgpu: {
+    tfjsName: 'webgpu',
+    packages: WEBGPU_PACKAGES,
+    load: loadWebGPU,
+    started: watchWebGPU,
+    device: (_, loaded) => String(loaded),
+  },
+};
+
+/** What `'auto'` tries, in this order: native TensorFlow where installed, else the compiled backend. */
+export const AUTOMATIC: readonly BackendName[] = ['tensorflow-gpu', 'tensorflow', 'nullcline', 'cpu'];
+
+/** A backend that runs. */
+export interface Started {
+  readonly name: BackendName;
+  readonly precision: Precision;
+  readonly device: string;
+  readonly reading: 'synchronous' | 'asynchronous';
+}
+
+/** Load a backend and make it the active one. */
+export async function start(name: BackendName, precision: Precision, from: Import): Promise<Started> {
+  const provider = PROVIDERS[name];
+  const loaded = await provider.load(from);
+  const tfjsName = precision === 'float64' ? (provider.doubles ?? provider.tfjsName) : provider.tfjsName;
+  const isUp = await tf.setBackend(tfjsName).catch((error: unknown) => {
+    throw new BackendError(`backend "${name}" did not start: ${messageOf(error)}`, { cause: error });
+  });
+  if (!isUp) throw new BackendError(`backend "${name}" did not start on this machine`);
+  await tf.ready();
+  const backend = tf.backend();
+  provider.started?.(backend);
+  return {
+    name,
+    precision,
+    device: provider.device(backend, loaded),
+    reading: readsSynchronously(backend) ? 'synchronous' : 'asynchronous',
+  };
+}

@@ -12,7 +12,7 @@ import type { Retcode, SolveStats } from '../retcode.js';
 import { decide, firstProbe, initialMemory, startingStep, type PidController } from './control.js';
 import type { StepPrograms } from './programs.js';
 import type { Session } from './session.js';
-import { denseWeights, evaluate } from './tableau.js';
+import type { TapedPrograms } from './taped.js';
 
 /** Yields cells to be read, receives their values. */
 export type Loop<T> = Generator<Cell, T, readonly number[]>;
@@ -58,6 +58,8 @@ export interface Integration {
   readonly steps: Steps;
   /** The state each step started from; undefined where it was not kept. */
   readonly states: (Cell | undefined)[];
+  /** What the derivative of each step needs of its stages; undefined where it was not kept. */
+  readonly tapes: (readonly Cell[] | undefined)[];
   readonly stats: SolveStats;
   readonly retcode: Retcode;
   readonly failure?: FailureDetails;
@@ -77,13 +79,12 @@ export interface FailureDetails {
 export interface Keep {
   /** Keep the state of every k-th step; 0 keeps none. */
   readonly every: number;
+  /** Keep what the derivative of each step needs of its stages, too, as long as there is room. */
+  readonly taped: TapedPrograms | null;
 }
 
-/** Dense-output weights times h for the fractions `thetas`: row-major [thetas, slopes]. */
-export function denseMatrix(programs: StepPrograms, h: number, thetas: readonly number[]): number[] {
-  const weights = denseWeights(programs.tableau);
-  return thetas.flatMap((theta) => weights.map((w) => h * evaluate(w, theta)));
-}
+/** Tapes may take this many bytes; later steps keep their state alone. */
+const TAPE_BYTES = 1 << 28;
 
 class Integrator {
   private t: number;
@@ -95,6 +96,10 @@ class Integrator {
   private readonly rows: Rows | null;
   private saved = 0;
   private readonly kept: (Cell | undefined)[] = [];
+  private readonly tapes: (readonly Cell[] | undefined)[] = [];
+  /** Where the tape of the next step goes, if it has one. */
+  private tape: readonly Cell[] | undefined;
+  private tapeRoom: number;
   private readonly times: number[] = [];
   private readonly sizes: number[] = [];
   private readonly saves: StepSaves[] = [];
@@ -109,7 +114,6 @@ class Integrator {
   private readonly stages: number;
   private readonly programs: StepPrograms;
   private readonly ws: Workspace;
-  private readonly outputs: Cell[];
   private readonly inputs: Cell[];
   private lastError = 0;
 
@@ -133,8 +137,25 @@ class Integrator {
     this.hermiteEnd = programs.denseStages > this.stages;
     this.rows = plan.saveAt === null ? null : ws.rows(plan.saveAt.length, programs.field.state.shape);
     this.inputs = [session.t, session.h, this.u, session.slopes[0], ...session.operands];
-    const [, ...later] = session.slopes.slice(0, this.stages);
-    this.outputs = [...(this.adaptive ? [session.error] : []), this.spare, ...later];
+    this.tapeRoom = keep.taped === null ? 0 : Math.floor(TAPE_BYTES / (keep.taped.residualBytes + 1));
+    this.outputs = [];
+    this.prepareOutputs();
+  }
+
+  private outputs: Cell[];
+
+  /** Where the next step writes. */
+  private prepareOutputs(): void {
+    const { session, keep, stages } = this;
+    this.tape = keep.taped !== null && this.tapeRoom-- > 0 ? session.tape(keep.taped.residuals) : undefined;
+    // A taped step computes its first slope itself, unless the last step has.
+    const first = this.tape === undefined || this.programs.tableau.fsal ? 1 : 0;
+    this.outputs = [
+      ...(this.adaptive ? [session.error] : []),
+      this.spare,
+      ...session.slopes.slice(first, stages),
+      ...(this.tape ?? []),
+    ];
   }
 
   *run(): Loop<Integration> {
@@ -266,15 +287,17 @@ class Integrator {
 
   /** One step of size h into the spare state, the later slopes and the error. */
   private tryStep(h: number): void {
-    const { ws, programs, session, inputs, outputs } = this;
-    if (!this.started) this.evaluate(this.t, this.u, session.slopes[0]);
+    const { ws, programs, session, inputs, outputs, tape, keep } = this;
+    const inside = tape !== undefined && !programs.tableau.fsal;
+    if (!this.started && !inside) this.evaluate(this.t, this.u, session.slopes[0]);
+    if (!this.started && inside) this.evaluations++;
     this.started = true;
     this.evaluations += this.stages - 1;
     ws.put(session.t, this.t);
     ws.put(session.h, h);
     inputs[2] = this.u;
-    outputs[this.adaptive ? 1 : 0] = this.spare;
-    ws.run(programs.step(this.adaptive), inputs, outputs, session.context);
+    const step = tape === undefined || keep.taped === null ? programs.step(this.adaptive) : keep.taped.step;
+    ws.run(step, inputs, outputs, session.context);
   }
 
   private accept(h: number): void {
@@ -293,7 +316,7 @@ class Integrator {
         known = true;
       }
       const w = session.weightsFor(m);
-      ws.write(w, denseMatrix(programs, h, saves.thetas));
+      ws.write(w, programs.denseMatrix(h, saves.thetas));
       const ks = slopes.slice(0, programs.denseStages);
       ws.run(programs.interpolate(m), [w, this.u, ...ks], [(this.rows as Rows).at(this.saved, m)], session.context);
     }
@@ -308,6 +331,8 @@ class Integrator {
     // The initial state is the caller's: never written.
     this.spare = keepThis || this.u === session.u0 ? session.state() : this.u;
     this.u = u1;
+    this.tapes.push(this.tape);
+    this.prepareOutputs();
     if (known) ws.swap(slopes[0], slopes[last]);
     this.started = known;
     this.t = next;
@@ -369,7 +394,7 @@ class Integrator {
   private finished(retcode: Retcode): Integration {
     const u = this.rows === null ? this.ws.copy(this.u) : this.rows.take();
     const steps = { t: this.times, h: this.sizes, saves: this.saves, rowsAtStart: this.rowsAtStart };
-    return { u, steps, states: this.kept, stats: this.stats, retcode };
+    return { u, steps, states: this.kept, tapes: this.tapes, stats: this.stats, retcode };
   }
 }
 

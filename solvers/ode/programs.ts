@@ -11,7 +11,7 @@ import type { Spec } from '../../src/graph/graph.js';
 import { Program } from '../../src/graph/program.js';
 import { currentTrace, type Trace, traceGraph } from '../../src/graph/trace.js';
 import { evaluateField, SCALAR, type Field } from './field.js';
-import { denseWeights, type Tableau } from './tableau.js';
+import { denseWeights, evaluate, type Polynomial, type Tableau } from './tableau.js';
 
 export interface Tolerance {
   readonly abstol: number;
@@ -40,6 +40,7 @@ function make(specs: readonly Spec[], f: (inputs: Tensor[]) => Tensor[]): Progra
 export class StepPrograms {
   private readonly made = new Map<string, Program>();
   private readonly stages: number;
+  private readonly weights: readonly Polynomial[];
 
   constructor(
     readonly field: Field,
@@ -47,11 +48,48 @@ export class StepPrograms {
     readonly tolerance: Tolerance,
   ) {
     this.stages = tableau.c.length;
+    this.weights = denseWeights(tableau);
   }
 
   /** Free what the programs hold between runs. */
   dispose(): void {
     for (const program of this.made.values()) program.dispose();
+  }
+
+  /** (W [m, slopes], dV [m, ...state]) -> [dK, dV summed]: what m dense outputs leave for the slopes and the state. */
+  spread(m: number): Program {
+    const { state } = this.field;
+    const specs: Spec[] = [
+      { shape: [m, this.denseStages], dtype: 'float32' },
+      { shape: [m, ...state.shape], dtype: 'float32' },
+    ];
+    return this.cached(`spread ${m}`, () =>
+      make(specs, ([w, dv]) => {
+        const rows = tf.reshape(dv, [m, -1]) as tf.Tensor2D;
+        const dk = tf.matMul(w as tf.Tensor2D, rows, true, false);
+        const all = tf.reshape(dk, [this.denseStages, ...state.shape]);
+        return [all, tf.sum(dv, 0)];
+      }),
+    );
+  }
+
+  /** (t, u, dk, ...operands, du, ...sums) -> [du + contribution, ...sums + contributions]: the derivative of a slope. */
+  slopePullback(needed: readonly boolean[]): Program {
+    const { state, operands } = this.field;
+    const wanted = operands.filter((_, i) => needed[i]);
+    const specs = [SCALAR, state, state, ...operands, state, ...wanted];
+    return this.cached(`slope pullback ${needed.join()}`, () =>
+      make(specs, ([t, u, dk, ...rest]) => {
+        const trace = currentTrace() as Trace;
+        const ops = rest.slice(0, operands.length);
+        const sums = rest.slice(operands.length);
+        const since = trace.nodes.length;
+        const k = this.slope(u, t, ops);
+        const xs = [u, ...ops.filter((_, i) => needed[i])];
+        const grads = backpropagate(trace, [{ value: trace.valueOf(k), dy: dk }], xs.map((x) => trace.valueOf(x)), since); // prettier-ignore
+        return grads.map((g, i) => (g === null ? sums[i] : tf.add(sums[i], g)));
+      }),
+    );
   }
 
   private cached(name: string, build: () => Program): Program {
@@ -74,8 +112,13 @@ export class StepPrograms {
     return this.cached('sum', () => make([state, state], ([a, b]) => [tf.add(a, b)]));
   }
 
-  /** The slopes `k_1 ... k_s` times h, given the first, and the new state. */
-  private advance(
+  /** f(u, t), recorded in the active trace. */
+  slope(u: Tensor, t: Tensor, ops: readonly Tensor[]): Tensor {
+    return evaluateField(this.field, u, t, ops);
+  }
+
+  /** The slopes `k_1 ... k_s` times h, given the first, and the new state; recorded in the active trace. */
+  advance(
     t: Tensor,
     h: Tensor,
     u: Tensor,
@@ -98,6 +141,12 @@ export class StepPrograms {
     return { hk, ks, u1 };
   }
 
+  /** The root-mean-square of the scaled error estimate; recorded in the active trace. */
+  errorNorm(hk: readonly Tensor[], u: Tensor, u1: Tensor): Tensor {
+    const error = combination(this.tableau.e as readonly number[], hk) as Tensor;
+    return rms(tf.div(error, this.scale(u, u1)));
+  }
+
   private scale(u: Tensor, u1: Tensor): Tensor {
     const { abstol, reltol } = this.tolerance;
     return tf.add(scaled(tf.maximum(tf.abs(u), tf.abs(u1)), reltol), constant(abstol));
@@ -105,14 +154,12 @@ export class StepPrograms {
 
   /** (t, h, u, k1, ...) -> [u1, k2, ..., ks] and, with an error estimate, its scaled norm in front. */
   step(adaptive: boolean): Program {
-    const { field, tableau } = this;
+    const { field } = this;
     return this.cached(`step ${adaptive}`, () =>
       make([SCALAR, SCALAR, field.state, field.state, ...field.operands], ([t, h, u, k1, ...ops]) => {
         const { hk, ks, u1 } = this.advance(t, h, u, k1, ops);
         const rest = [u1, ...ks.slice(1)];
-        if (!adaptive) return rest;
-        const error = combination(tableau.e as readonly number[], hk) as Tensor;
-        return [rms(tf.div(error, this.scale(u, u1))), ...rest];
+        return adaptive ? [this.errorNorm(hk, u, u1), ...rest] : rest;
       }),
     );
   }
@@ -152,7 +199,15 @@ export class StepPrograms {
 
   /** Number of slopes the dense output combines: the stages, and the slope at the end where it is not among them. */
   get denseStages(): number {
-    return denseWeights(this.tableau).length;
+    return this.weights.length;
+  }
+
+  /** Dense-output weights times h for the fractions `thetas`: row-major [thetas, slopes]. */
+  denseMatrix(h: number, thetas: readonly number[]): number[] {
+    const { weights } = this;
+    const matrix: number[] = [];
+    for (const theta of thetas) for (const w of weights) matrix.push(h * evaluate(w, theta));
+    return matrix;
   }
 
   /** (W [m, slopes], u, k_1 ...) -> [m, ...state]: dense output at m times, `W = h w(theta)`. */

@@ -5,11 +5,13 @@ import { openWorkspace } from '../../src/graph/program.js';
 import type { Buffer } from '../../src/graph/executor.js';
 import type { RunContext } from '../../src/graph/primitive.js';
 import type { Cell, Workspace } from '../../src/graph/workspace.js';
+import type { Spec } from '../../src/graph/graph.js';
+import { totalSize } from '../../src/graph/partition.js';
 import { SCALAR } from './field.js';
 import type { StepPrograms } from './programs.js';
 
-/** States kept beyond this many bytes are freed when a run ends. */
-const RETAINED_BYTES = 1 << 22;
+/** States and tapes beyond this many bytes each are freed when a run ends. */
+const RETAINED_BYTES = 1 << 24;
 
 export class Session {
   readonly ws: Workspace;
@@ -23,6 +25,9 @@ export class Session {
   readonly slopes: Cell[];
   private readonly states: Cell[] = [];
   private used = 0;
+  private readonly tapes: Cell[][] = [];
+  private tapesUsed = 0;
+  private tapeSpecs: readonly Spec[] = [];
   private readonly named = new Map<string, Cell>();
 
   constructor(
@@ -56,6 +61,17 @@ export class Session {
     return cell;
   }
 
+  /** Places for what one step keeps of its stages: one kind of tape at a time. */
+  tape(specs: readonly Spec[]): readonly Cell[] {
+    if (specs !== this.tapeSpecs) {
+      for (const cells of this.tapes.splice(0)) this.ws.free(cells);
+      this.tapeSpecs = specs;
+    }
+    const cells = this.tapes[this.tapesUsed] ?? specs.map(({ shape, dtype }) => this.ws.cell(shape, dtype));
+    this.tapes[this.tapesUsed++] = cells;
+    return cells;
+  }
+
   /** The place of that name, made when it is first asked for. */
   place(name: string, shape: readonly number[]): Cell {
     return this.memo(name, () => this.ws.cell(shape));
@@ -80,11 +96,15 @@ export class Session {
   /** Nothing refers to the states of this run any more. */
   release(): void {
     this.used = 0;
+    this.tapesUsed = 0;
     this.ws.rest();
     const { state } = this.programs.field;
     const bytes = 8 * state.shape.reduce((n, d) => n * d, 1);
     const retained = Math.max(2, Math.floor(RETAINED_BYTES / bytes));
     if (this.states.length > retained) this.ws.free(this.states.splice(retained));
+    const taped = totalSize(this.tapes[0] ?? []) * 8;
+    for (const cells of this.tapes.splice(Math.max(2, Math.floor(RETAINED_BYTES / Math.max(taped, 1)))))
+      this.ws.free(cells);
   }
 }
 

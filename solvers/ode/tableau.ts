@@ -25,7 +25,11 @@ export interface Tableau {
   readonly interpolant?: readonly Polynomial[];
 }
 
-export const evaluate = (p: Polynomial, theta: number): number => p.reduceRight((sum, a) => (sum + a) * theta, 0);
+export function evaluate(p: Polynomial, theta: number): number {
+  let sum = 0;
+  for (let i = p.length - 1; i >= 0; i--) sum = (sum + p[i]) * theta;
+  return sum;
+}
 
 export const derivative = (p: Polynomial, theta: number): number =>
   p.reduceRight((sum, a, i) => sum * theta + (i + 1) * a, 0);

@@ -6,6 +6,7 @@ import type { Field } from '../ode/field.js';
 import type { Integration, Plan, Stepping, Steps } from '../ode/integrate.js';
 import { StepPrograms, type Tolerance } from '../ode/programs.js';
 import { Sessions, type Session } from '../ode/session.js';
+import { Tapes, type TapedPrograms } from '../ode/taped.js';
 import type { Tableau } from '../ode/tableau.js';
 
 /** A solve whose times may be tensors: null where the number is an input of the node. */
@@ -18,30 +19,40 @@ export interface SolvePlan extends Omit<Plan, 't0' | 't1' | 'stepping' | 'dtMin'
   readonly stepping: Stepping | { readonly kind: 'again' };
 }
 
+/** Which cotangents the derivatives of a solve ask for. */
+export interface Wanted {
+  readonly operands: readonly boolean[];
+  readonly times: boolean;
+}
+
 export interface SolveNode {
   readonly field: Field;
   readonly tableau: Tableau;
   readonly tolerance: Tolerance;
   readonly plan: SolvePlan;
   readonly keepEvery: number;
-  /** Set when a derivative is recorded: from then on the forward pass keeps its states. */
-  readonly adjoint: { wanted: boolean };
+  /** Set when a derivative is recorded: from then on the forward pass keeps what that needs. */
+  readonly adjoint: { wanted: Wanted | null };
   readonly programs: StepPrograms;
+  readonly tapes: Tapes;
   readonly sessions: Sessions;
   /** Told of each finished integration; throws where a failure is an error. */
   readonly onFinish: (result: Integration) => void;
 }
 
-export function makeSolveNode(node: Omit<SolveNode, 'adjoint' | 'programs' | 'sessions'>): SolveNode {
+export function makeSolveNode(node: Omit<SolveNode, 'adjoint' | 'programs' | 'tapes' | 'sessions'>): SolveNode {
   const programs = new StepPrograms(node.field, node.tableau, node.tolerance);
-  return { ...node, adjoint: { wanted: false }, programs, sessions: new Sessions(programs) };
+  return { ...node, adjoint: { wanted: null }, programs, tapes: new Tapes(programs), sessions: new Sessions(programs) };
 }
 
 /** What the forward pass leaves for the backward pass. */
 export interface SolveRecord {
   readonly steps: Steps;
   readonly states: readonly (Cell | undefined)[];
-  /** Whose states these are. */
+  /** What each step kept of its stages, and the programs that use it; undefined for steps that are computed again. */
+  readonly tapes: readonly (readonly Cell[] | undefined)[];
+  readonly taped: TapedPrograms | null;
+  /** Whose states and tapes these are. */
   readonly session: Session;
   readonly plan: Plan;
 }

@@ -14,6 +14,7 @@ import { currentTrace, type Trace } from '../../src/graph/trace.js';
 import { SCALAR, tangentField } from '../ode/field.js';
 import { integrate, runAtOnce, type Plan } from '../ode/integrate.js';
 import { checkSaveAt } from '../ode/options.js';
+import type { TapedPrograms } from '../ode/taped.js';
 import { RETCODES } from '../retcode.js';
 import { LEADING, makeSolveNode, STATISTICS, type SolveNode, type SolveRecord } from './solve-node.js';
 import { Sweep } from './sweep.js';
@@ -55,6 +56,12 @@ const END_TIMES =
 /** Of a run that nothing builds on. */
 const NO_TICKET = -1;
 
+/** The taped form of the steps, where that serves every derivative that is asked for. */
+function tapedFor({ adjoint: { wanted }, keepEvery, plan, tapes }: SolveNode): TapedPrograms | null {
+  if (wanted === null || wanted.times || keepEvery > 1) return null;
+  return tapes.of(plan.stepping.kind === 'adaptive', wanted.operands);
+}
+
 /**
  * The forward node: (u0, t0, t1, ...operands) -> [saved rows or final state, statistics, ticket]. Further inputs only order it
  * after other nodes.
@@ -79,7 +86,7 @@ export function solvePrimitive(node: SolveNode): Primitive {
       let remembered = false;
       try {
         session.bind(inputs[0], operands);
-        const keep = { every: adjoint.wanted ? node.keepEvery : 0 };
+        const keep = { every: adjoint.wanted === null ? 0 : node.keepEvery, taped: tapedFor(node) };
         const result = runAtOnce(integrate(session, resolved, keep, session.ws.immediate), NEEDS_VALUES);
         try {
           node.onFinish(result);
@@ -87,11 +94,13 @@ export function solvePrimitive(node: SolveNode): Primitive {
           context.backend.disposeData(result.u.dataId);
           throw error;
         }
-        const { steps, accepted, rejected, evaluations } = result.stats;
-        const numbers = [steps, accepted, rejected, evaluations, RETCODES.indexOf(result.retcode)];
+        const { stats } = result;
+        const { accepted, rejected, evaluations } = stats;
+        const numbers = [stats.steps, accepted, rejected, evaluations, RETCODES.indexOf(result.retcode)];
         let ticket = NO_TICKET;
-        if (adjoint.wanted) {
-          const record: SolveRecord = { steps: result.steps, states: result.states, plan: resolved, session };
+        if (adjoint.wanted !== null) {
+          const { steps, states, tapes } = result;
+          const record: SolveRecord = { steps, states, tapes, taped: keep.taped, plan: resolved, session };
           ticket = context.records.push(record) - 1;
           context.onEnd(release);
           remembered = true;
@@ -104,6 +113,7 @@ export function solvePrimitive(node: SolveNode): Primitive {
     vjp: (call) => solveVjp(node, call),
     dispose: () => {
       node.programs.dispose();
+      node.tapes.dispose();
       node.sessions.dispose();
     },
   };
@@ -115,9 +125,13 @@ function solveVjp(node: SolveNode, { inputs, outputs, dys, needed }: VjpCall): (
   if (node.plan.stepping.kind === 'again' && (needed[1] || needed[2])) {
     throw new DifferentiationError(END_TIMES);
   }
-  node.adjoint.wanted = true;
   const count = LEADING + node.field.operands.length;
   const wanted = inputs.map((_, i) => i < count && needed[i]);
+  const before = node.adjoint.wanted;
+  node.adjoint.wanted = {
+    operands: wanted.slice(LEADING, count).map((w, i) => w || before?.operands[i] === true),
+    times: wanted[1] || wanted[2] || before?.times === true,
+  };
   const trace = currentTrace() as Trace;
   // The ticket also keeps the forward pass alive, and first.
   const cotangents = trace.primitive(adjointPrimitive(node, wanted), [...inputs.slice(0, count), dy, outputs[2]]);

@@ -3,9 +3,10 @@
  */
 import type { Buffer } from '../../src/graph/executor.js';
 import type { Cell } from '../../src/graph/workspace.js';
-import { denseMatrix, type Loop } from '../ode/integrate.js';
+import type { Loop } from '../ode/integrate.js';
 import type { Session } from '../ode/session.js';
 import { denseWeights, derivative, evaluate } from '../ode/tableau.js';
+import type { TapedPrograms } from '../ode/taped.js';
 import { LEADING, type SolveNode, type SolveRecord } from './solve-node.js';
 
 /** A value that each step replaces, and the place where the next one goes. */
@@ -19,6 +20,9 @@ export class Sweep {
   private readonly session: Session;
   private readonly du: Pair;
   private readonly sums: readonly Pair[];
+  /** The cotangent of the slope that a step of a FSAL method hands to the next; {@link pending} where there is one. */
+  private readonly dk: Pair;
+  private pending = false;
   private dt0 = 0;
   private dt1 = 0;
   private readonly cotangent: Cell;
@@ -38,7 +42,9 @@ export class Sweep {
     const { ws } = session;
     this.session = session;
     session.bind(inputs[0], inputs.slice(LEADING, LEADING + field.operands.length));
-    this.needed = wanted.slice(LEADING, LEADING + field.operands.length);
+    const asked = wanted.slice(LEADING, LEADING + field.operands.length);
+    // What tapes were made for serves all derivatives of this solve: their operands are summed together.
+    this.needed = record.taped === null ? asked : (node.adjoint.wanted?.operands ?? asked);
     this.time = wanted[1] || wanted[2];
     const given = inputs[LEADING + field.operands.length];
     this.cotangent = session.slot('cotangent', given.shape);
@@ -48,6 +54,7 @@ export class Sweep {
       next: session.place(`next ${name}`, shape),
     });
     this.du = pair('du', field.state.shape);
+    this.dk = pair('dk', field.state.shape);
     this.sums = field.operands.flatMap(({ shape }, i) => (this.needed[i] ? [pair(`sum ${i}`, shape)] : []));
     for (const { now } of this.sums) ws.fill(now, 0);
     ws.fill(this.du.now, 0);
@@ -59,6 +66,7 @@ export class Sweep {
     const { ws } = session;
     const { t, rowsAtStart } = this.record.steps;
     for (let i = t.length - 1; i >= 0; i--) yield* this.stepBack(i);
+    this.settleSlope(0);
     for (let row = 0; row < rowsAtStart; row++) this.addRow(row);
     if (t.length === 0 && this.time) yield* this.emptyInterval();
     const results = wanted[0] ? [this.du.now] : [];
@@ -68,7 +76,9 @@ export class Sweep {
       ws.put(cell, dt);
       results.push(cell);
     });
-    return [...results, ...this.sums.map(({ now }) => now)].map((cell) => ws.copy(cell));
+    const asked = this.needed.flatMap((n, i) => (n ? [wanted[LEADING + i]] : []));
+    const sums = this.sums.filter((_, i) => asked[i]).map(({ now }) => now);
+    return [...results, ...sums].map((cell) => ws.copy(cell));
   }
 
   private *stepBack(i: number): Loop<void> {
@@ -81,12 +91,18 @@ export class Sweep {
       this.addRow(row);
       if (time && i + 1 < steps.t.length) yield* this.shiftEnd(i, row);
     }
+    const tape = record.tapes[i];
+    if (tape !== undefined) {
+      this.alongTape(i, tape);
+      return;
+    }
+    this.settleSlope(i + 1);
     const m = thetas.length;
     const u = this.stateAt(i);
     const saved: Cell[] = [];
     if (m > 0) {
       saved.push(session.weightsFor(m), this.rowsOf(first, m));
-      ws.write(saved[0], denseMatrix(node.programs, h, thetas));
+      ws.write(saved[0], node.programs.denseMatrix(h, thetas));
     }
     ws.put(session.t, t);
     ws.put(session.h, h);
@@ -103,6 +119,52 @@ export class Sweep {
     exchange(du);
     sums.forEach(exchange);
     if (time) yield* this.addTimes(i, times);
+  }
+
+  /** Back through a step that kept what its derivative needs. */
+  private alongTape(i: number, tape: readonly Cell[]): void {
+    const { session, node, record, du, sums, dk } = this;
+    const { ws } = session;
+    const { programs } = node;
+    const { t, h, saves } = record.steps;
+    const { first, thetas } = saves[i];
+    const { plain, dense } = record.taped as TapedPrograms;
+    const m = thetas.length;
+    const { shape } = node.field.state;
+    const spread: Cell[] = [];
+    if (m > 0) {
+      spread.push(session.place('dK', [programs.denseStages, ...shape]), session.place('dV', shape));
+      const w = session.weightsFor(m);
+      ws.write(w, programs.denseMatrix(h[i], thetas));
+      ws.run(programs.spread(m), [w, this.rowsOf(first, m)], spread, session.context);
+    }
+    ws.put(session.t, t[i]);
+    ws.put(session.h, h[i]);
+    const { fsal } = node.tableau;
+    if (!this.pending) ws.fill(dk.now, 0);
+    const before = [session.t, session.h, record.states[i] as Cell, ...session.operands];
+    const cotangents = [du.now, dk.now, ...spread, ...sums.map(({ now }) => now)];
+    const next = [du.next, ...(fsal ? [dk.next] : []), ...sums.map((sum) => sum.next)];
+    ws.run(m > 0 ? dense : plain, [...before, ...cotangents, ...tape], next, session.context);
+    exchange(du);
+    sums.forEach(exchange);
+    if (fsal) exchange(dk);
+    this.pending = fsal;
+  }
+
+  /** The cotangent of the first slope of step i, which was f at its start, goes into those of the state and the operands. */
+  private settleSlope(i: number): void {
+    if (!this.pending) return;
+    this.pending = false;
+    const { session, node, du, sums, dk } = this;
+    const { ws } = session;
+    const { t } = this.record.steps;
+    ws.put(session.t, t[i]);
+    const inputs = [session.t, this.stateAt(i), dk.now, ...session.operands, du.now, ...sums.map(({ now }) => now)];
+    const outputs = [du.next, ...sums.map(({ next }) => next)];
+    ws.run(node.programs.slopePullback(this.needed), inputs, outputs, session.context);
+    exchange(du);
+    sums.forEach(exchange);
   }
 
   private *read(cell: Cell): Loop<readonly number[]> {

@@ -66,7 +66,7 @@ export class StepPrograms {
     return this.cached(`spread ${m}`, () =>
       make(specs, ([w, dv]) => {
         const rows = tf.reshape(dv, [m, -1]) as tf.Tensor2D;
-        const dk = tf.matMul(w as tf.Tensor2D, rows, true, false);
+        const dk = tf.matMul(w, rows, true, false);
         const all = tf.reshape(dk, [this.denseStages, ...state.shape]);
         return [all, tf.sum(dv, 0)];
       }),

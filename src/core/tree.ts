@@ -73,7 +73,14 @@ export function leavesWithPaths(tree: unknown): { leaf: Tensor; path: Path }[] {
 
 /** The tensors of a tree in order. */
 export function leaves(tree: unknown): Tensor[] {
-  return leavesWithPaths(tree).map(({ leaf }) => leaf);
+  const found: Tensor[] = [];
+  const visit = (x: unknown): void => {
+    if (isTensor(x)) found.push(x);
+    else if (Array.isArray(x)) x.forEach(visit);
+    else if (isRecord(x)) for (const name of Object.keys(x)) visit(x[name]);
+  };
+  visit(tree);
+  return found;
 }
 
 function describe(x: unknown): string {

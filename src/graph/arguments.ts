@@ -1,15 +1,74 @@
 /**
  * Arguments and results of any structure, as lists of tensors.
  */
-import { isRecord, isTensor, mapLeaves, type Tensor } from '../core/tree.js';
-import type { Spec } from './graph.js';
+import { isRecord, isTensor, type Tensor } from '../core/tree.js';
+import { sameShape, type Spec } from './graph.js';
+
+/** The structure of a value: what stays when the numbers in its tensors change. */
+type Pattern =
+  | { readonly kind: 'tensor'; readonly shape: readonly number[]; readonly dtype: string; readonly index: number }
+  | { readonly kind: 'array'; readonly items: readonly Pattern[] }
+  | { readonly kind: 'record'; readonly names: readonly string[]; readonly items: readonly Pattern[] }
+  | { readonly kind: 'plain'; readonly value: unknown };
 
 export interface Flattened {
   readonly tensors: readonly Tensor[];
-  /** Equal exactly when structure, shapes, dtypes and the plain values are. */
-  readonly signature: string;
+  readonly pattern: Pattern;
   /** The same structure around other tensors. */
   readonly rebuild: (tensors: readonly Tensor[]) => unknown;
+}
+
+function patternOf(x: unknown, tensors: Tensor[]): Pattern {
+  if (isTensor(x)) return { kind: 'tensor', shape: x.shape, dtype: x.dtype, index: tensors.push(x) - 1 };
+  if (Array.isArray(x)) return { kind: 'array', items: x.map((child) => patternOf(child, tensors)) };
+  if (!isRecord(x)) return { kind: 'plain', value: x };
+  const names = Object.keys(x);
+  return { kind: 'record', names, items: names.map((name) => patternOf(x[name], tensors)) };
+}
+
+function build(pattern: Pattern, tensors: readonly Tensor[]): unknown {
+  switch (pattern.kind) {
+    case 'tensor':
+      return tensors[pattern.index];
+    case 'plain':
+      return pattern.value;
+    case 'array':
+      return pattern.items.map((item) => build(item, tensors));
+    case 'record': {
+      const { names, items } = pattern;
+      const out: Record<string, unknown> = {};
+      for (let i = 0; i < names.length; i++) out[names[i]] = build(items[i], tensors);
+      return out;
+    }
+  }
+}
+
+/** The tensors of a value into `tensors`, if it has that pattern: structure, shapes, dtypes and plain values. */
+export function matches(pattern: Pattern, x: unknown, tensors: Tensor[]): boolean {
+  switch (pattern.kind) {
+    case 'tensor':
+      if (!isTensor(x) || x.dtype !== pattern.dtype || !sameShape(x.shape, pattern.shape)) return false;
+      tensors.push(x);
+      return true;
+    case 'plain':
+      return Object.is(x, pattern.value);
+    case 'array': {
+      const { items } = pattern;
+      if (!Array.isArray(x) || x.length !== items.length) return false;
+      for (let i = 0; i < items.length; i++) if (!matches(items[i], x[i], tensors)) return false;
+      return true;
+    }
+    case 'record': {
+      if (!isRecord(x)) return false;
+      const { names, items } = pattern;
+      const given = Object.keys(x);
+      if (given.length !== names.length) return false;
+      for (let i = 0; i < names.length; i++) {
+        if (given[i] !== names[i] || !matches(items[i], x[given[i]], tensors)) return false;
+      }
+      return true;
+    }
+  }
 }
 
 let nextIdentity = 0;
@@ -29,25 +88,24 @@ function plain(x: unknown): string {
   return Object.is(x, -0) ? '-0' : String(x);
 }
 
-/** Text that is equal for equal structures around equal plain values and tensors of equal shape and dtype. */
-function signatureOf(x: unknown): string {
-  if (Array.isArray(x)) return `[${x.map(signatureOf).join()}]`;
-  if (isRecord(x)) return `{${Object.keys(x).map((name) => `${JSON.stringify(name)}:${signatureOf(x[name])}`).join()}}`; // prettier-ignore
-  return isTensor(x) ? `${x.dtype}(${x.shape.join()})` : plain(x);
+/** Text that is equal exactly for equal patterns. */
+export function signatureOf(pattern: Pattern): string {
+  switch (pattern.kind) {
+    case 'tensor':
+      return `${pattern.dtype}(${pattern.shape.join()})`;
+    case 'plain':
+      return plain(pattern.value);
+    case 'array':
+      return `[${pattern.items.map(signatureOf).join()}]`;
+    case 'record':
+      return `{${pattern.items.map((item, i) => `${JSON.stringify(pattern.names[i])}:${signatureOf(item)}`).join()}}`;
+  }
 }
 
 export function flattenArguments(value: unknown): Flattened {
   const tensors: Tensor[] = [];
-  const template = mapLeaves(value, (leaf) => (isTensor(leaf) ? new Slot(tensors.push(leaf) - 1) : leaf));
-  return {
-    tensors,
-    signature: signatureOf(value),
-    rebuild: (given) => mapLeaves(template, (leaf) => (leaf instanceof Slot ? given[leaf.index] : leaf)),
-  };
-}
-
-class Slot {
-  constructor(readonly index: number) {}
+  const pattern = patternOf(value, tensors);
+  return { tensors, pattern, rebuild: (given) => build(pattern, given) };
 }
 
 export const specsOf = (tensors: readonly Tensor[]): Spec[] => tensors.map(({ shape, dtype }) => ({ shape, dtype }));

@@ -2,7 +2,8 @@
  * `compile`: a function of trees of tensors, traced once for each signature of its arguments.
  */
 import { parseOptions, positiveInteger, z } from '../core/options.js';
-import { flattenArguments, specsOf, type Flattened } from './arguments.js';
+import type { Tensor } from '../core/tree.js';
+import { flattenArguments, matches, signatureOf, specsOf, type Flattened } from './arguments.js';
 import { Program } from './program.js';
 import { TraceError, currentTrace, traceGraph } from './trace.js';
 
@@ -66,25 +67,35 @@ export function compile<A extends unknown[], R>(
   const { maxSignatures } = parseOptions(OPTIONS, options, 'compile');
   const remembered = new Map<string, Traced>();
   const stats = { traces: 0, hits: 0 };
-  const lookUp = (args: Flattened): Traced => {
-    let traced = remembered.get(args.signature);
+  /** The last that served, which the next call is most likely to want again. */
+  let recent: { readonly pattern: Flattened['pattern']; readonly traced: Traced } | undefined;
+  const lookUp = ({ pattern, ...args }: Flattened): Traced => {
+    const key = signatureOf(pattern);
+    let traced = remembered.get(key);
     if (traced === undefined) {
       stats.traces++;
-      traced = traceFunction(f, args);
+      traced = traceFunction(f, { pattern, ...args });
     } else {
       stats.hits++;
-      remembered.delete(args.signature);
+      remembered.delete(key);
     }
-    remembered.set(args.signature, traced); // now the youngest
+    remembered.set(key, traced); // now the youngest
     for (const [signature, { program }] of remembered) {
       if (remembered.size <= maxSignatures) break;
       remembered.delete(signature);
       program.dispose();
     }
+    recent = { pattern, traced };
     return traced;
   };
   const compiled = (...args: A): R => {
     if (currentTrace() !== undefined) return f(...args);
+    const tensors: Tensor[] = [];
+    if (recent !== undefined && matches(recent.pattern, args, tensors)) {
+      stats.hits++;
+      const { program, rebuild } = recent.traced;
+      return rebuild(program.run(tensors)) as R;
+    }
     const given = flattenArguments(args);
     const { program, rebuild } = lookUp(given);
     return rebuild(program.run(given.tensors)) as R;

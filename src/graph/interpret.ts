@@ -44,7 +44,8 @@ const forgotten = new FinalizationRegistry<Held>(free);
 class Interpretation implements Executable {
   private readonly steps: Step[] = [];
   private readonly constants: { slot: number; buffer: Buffer }[] = [];
-  private readonly constantIds: ReadonlySet<object>;
+  /** By buffer: a backend that cannot be read synchronously gets a copy all the same. */
+  private readonly constantValues = new Map<object, ConstantAttrs['values']>();
   private readonly inputSlots: number[];
   private readonly capturedSlots: number[] = [];
   private readonly outputSlots: number[];
@@ -91,7 +92,6 @@ class Interpretation implements Executable {
       this.steps.push({ node, kernel: findKernel(node, backendName), inputs, outputs, frees });
     }
     this.slotCount = slots.size;
-    this.constantIds = new Set(this.constants.map(({ buffer }) => buffer.dataId));
     this.held = { backend, buffers: this.constants.map(({ buffer }) => buffer) };
     forgotten.register(this, this.held, this);
   }
@@ -104,7 +104,7 @@ class Interpretation implements Executable {
   /** Results that lie in a constant's buffer get one of their own, since the caller and we free ours separately. */
   private copyOf(buffer: Buffer, isShared: boolean): Buffer {
     const { dataId, shape, dtype } = buffer;
-    const values = this.backend.readSync(dataId) as Float32Array;
+    const values = asStored(this.backend, this.constantValues.get(dataId) as Float32Array);
     const copy = { dataId: this.backend.write(values.slice(), shape, dtype), shape, dtype };
     if (!isShared) this.backend.disposeData(dataId);
     return copy;
@@ -113,7 +113,9 @@ class Interpretation implements Executable {
   private uploadConstant(node: Node): Buffer {
     const { values } = node.attrs as unknown as ConstantAttrs;
     const { shape, dtype } = node.outputs[0];
-    return { dataId: this.backend.write(asStored(this.backend, values), shape, dtype), shape, dtype };
+    const dataId = this.backend.write(asStored(this.backend, values), shape, dtype);
+    this.constantValues.set(dataId, values);
+    return { dataId, shape, dtype };
   }
 
   run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {
@@ -144,7 +146,7 @@ class Interpretation implements Executable {
       const buffer = slots[s] as Buffer;
       const isShared = borrowed.has(s) || given.has(s);
       given.add(s);
-      if (this.constantIds.has(buffer.dataId)) return this.copyOf(buffer, isShared);
+      if (this.constantValues.has(buffer.dataId)) return this.copyOf(buffer, isShared);
       return isShared ? share(backend, buffer) : buffer;
     });
   }

@@ -17,7 +17,8 @@ export type Kernel = (node: Node, inputs: readonly Buffer[], context: RunContext
 
 /** Kernels that a backend has and computes wrongly; the cpu backend's are used. */
 const MISTAKEN: Readonly<Record<string, ReadonlySet<string> | undefined>> = {
-  wasm: new Set(['Conv3DBackpropInputV2']),
+  // The pooling ones take 0 for the maximum of a window of negative numbers.
+  wasm: new Set(['Conv3DBackpropInputV2', 'MaxPool3D', 'MaxPoolGrad', 'MaxPool3DGrad']),
 };
 
 /** Kernels that write their result into their first input. */

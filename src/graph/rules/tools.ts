@@ -83,7 +83,8 @@ export const integers = (values: ArrayLike<number>, shape: readonly number[]): T
  */
 export function dilated(x: Tensor, axes: readonly number[], steps: readonly number[]): Tensor {
   if (steps.every((s) => s === 1)) return x;
-  const stepOf = new Map(axes.map((axis, k) => [axis, steps[k]]));
+  // Only these axes are split: backends pad tensors of six axes at most.
+  const stepOf = new Map(axes.flatMap((axis, k): [number, number][] => (steps[k] === 1 ? [] : [[axis, steps[k]]])));
   const split = x.shape.flatMap((n, i) => (stepOf.has(i) ? [n, 1] : [n]));
   const paddings = x.shape.flatMap((_, i): [number, number][] => {
     const step = stepOf.get(i);

@@ -1,4 +1,5 @@
 export { bs3, dopri5, euler, heun, midpoint, ralston, rk4, tsit5 } from './ode/algorithms.js';
+export { explicitRungeKutta, type ExplicitTableau } from './ode/custom.js';
 export type { OdeAlgorithm } from './ode/algorithm.js';
 export type { PidController } from './ode/control.js';
 export type { OdeOptions } from './ode/options.js';

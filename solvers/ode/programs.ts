@@ -65,7 +65,7 @@ export class StepPrograms {
     ];
     return this.cached(`spread ${m}`, () =>
       make(specs, ([w, dv]) => {
-        const rows = tf.reshape(dv, [m, -1]) as tf.Tensor2D;
+        const rows = tf.reshape<tf.Rank.R2>(dv, [m, -1]);
         const dk = tf.matMul(w, rows, true, false);
         const all = tf.reshape(dk, [this.denseStages, ...state.shape]);
         return [all, tf.sum(dv, 0)];

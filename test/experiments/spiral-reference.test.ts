@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { neuralODE } from '../../models/index.js';
-import { dopri5, odeProblem, solve, tsit5 } from '../../solvers/index.js';
+import { dopri5, explicitRungeKutta, odeProblem, solve, tsit5 } from '../../solvers/index.js';
 import {
   adam,
   chain,
@@ -44,6 +44,31 @@ const piece = times.slice(0, 10);
 const transposed = (w: number[], out: number, inside: number): Tensor =>
   constant(Array.from({ length: inside }, (_, i) => Array.from({ length: out }, (__, o) => w[o * inside + i])));
 
+/**
+ * torchdiffeq's `dopri5` (its file dopri5.py): the same stages with another embedded method, whose error estimate is about half as large;
+ * all outputs lie on the quartic through the values and slopes at both ends and L. F. Shampine's value in the middle,
+ * u + h sum_i m_i k_i (Math. Comp. 46, 1986); and no step is cut short for an output: the last one comes from a step that goes beyond it.
+ */
+const torchDopri5 = (): ReturnType<typeof dopri5> => {
+  const { tableau } = dopri5();
+  const middle = [
+    6025192743 / 30085553152, 0, 51252292925 / 65400821598, -2691868925 / 45128329728,
+    187940372067 / 1594534317056, -1776094331 / 19743644256, 11237099 / 235043384,
+  ].map((x) => x / 2); // prettier-ignore
+  const embedded = [1951 / 21600, 0, 22642 / 50085, 451 / 720, -12231 / 42400, 649 / 6300, 1 / 60];
+  const e = tableau.b.map((b, i) => b - embedded[i]);
+  const interpolant = tableau.b.map((b, i) => {
+    const [m, first, last] = [middle[i], i === 0 ? 1 : 0, i === 6 ? 1 : 0];
+    return [
+      first,
+      last - 4 * first - 5 * b + 16 * m,
+      5 * first - 3 * last + 14 * b - 32 * m,
+      2 * (last - first) - 8 * b + 16 * m,
+    ];
+  });
+  return explicitRungeKutta({ ...tableau, name: 'torchdiffeq dopri5', e, interpolant });
+};
+
 describe('training follows torchdiffeq (float64)', () => {
   let active = '';
   before(async function () {
@@ -56,11 +81,11 @@ describe('training follows torchdiffeq (float64)', () => {
     if (active !== '') await tf.setBackend(active);
   });
 
-  // At tight tolerances both compute the same to seven digits. At loose ones they differ by what the tolerance leaves free:
-  // torchdiffeq interpolates all its outputs, the last one from a step beyond it, by another quartic.
+  // torchdiffeq differentiates the size of its first step, which ours takes as a constant. At loose tolerances that is a thousandth
+  // of the gradient, and so the losses part slowly; at the same weights they are the same.
   const settings = [
     { name: 'demo', rtol: 1e-7, atol: 1e-9, gradient: 1e-6, losses: 1e-5 },
-    { name: 'loose', rtol: 1e-3, atol: 1e-6, gradient: 2e-3, losses: 2e-2 },
+    { name: 'loose', rtol: 1e-3, atol: 1e-6, gradient: 2e-3, losses: 1e-3 },
   ] as const;
   for (const { name, rtol, atol, ...allowed } of settings) {
     it(`${name}: the first gradient and 100 losses`, async () => {
@@ -81,9 +106,10 @@ describe('training follows torchdiffeq (float64)', () => {
       const at = (i: number): number[] => [path[2 * i], path[2 * i + 1]];
       const field = chain(cubed, dense(2, 50, 'tanh'), dense(50, 2));
       const model = neuralODE(field, {
-        tspan: [0, piece[9]],
+        // Beyond the last output, so that the step that covers it is as long as the controller wants it.
+        tspan: [0, 20 * piece[9]],
         saveAt: piece,
-        algorithm: dopri5(),
+        algorithm: torchDopri5(),
         reltol: rtol,
         abstol: atol,
       });
@@ -120,6 +146,7 @@ describe('training follows torchdiffeq (float64)', () => {
       const { losses } = await train(objective as never, batch as never, start, { steps: 100 });
       const worst = Math.max(...losses.map((x, i) => Math.abs(x / runs[name].losses[i] - 1)));
       expect(worst).to.be.below(allowed.losses);
+      expect(Math.abs(losses[0] / runs[name].losses[0] - 1)).to.be.below(1e-10);
       disposeTree([ps, st, truth.u, truth.statistics, A]);
     }).timeout(60_000);
   }

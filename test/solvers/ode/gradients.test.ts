@@ -243,12 +243,12 @@ describe('discreteAdjoint: higher orders and other ways in', () => {
       // estimates differ by rounding, which at this tolerance shows in the step sizes.
       const theirs = tf.grads((x: tf.Tensor, q: tf.Tensor) => end(x, q, tsit5(), options))([u, p]);
       theirs.forEach((g, i) => {
-        expectClose(g, ours[i] as tf.Tensor, { rtol: tolerance({ float32: 1e-4, float64: 1e-13 }) });
+        expectClose(g, ours[i] as tf.Tensor, { rtol: tolerance({ float32: 3e-4, float64: 1e-13 }) });
       });
       const variable = tf.variable(p);
       const { grads } = tf.variableGrads(() => end(u, variable, tsit5(), options) as tf.Scalar, [variable]);
       expectClose(Object.values(grads)[0], ours[1] as tf.Tensor, {
-        rtol: tolerance({ float32: 1e-4, float64: 1e-13 }),
+        rtol: tolerance({ float32: 3e-4, float64: 1e-13 }),
       });
       variable.dispose();
     });

@@ -7,4 +7,31 @@ export { odeProblem, type OdeProblem, type Time } from './ode/problem.js';
 export type { Polynomial, Tableau } from './ode/tableau.js';
 export { SolveError, type PartialSolution, type Retcode, type SolveStats } from './retcode.js';
 export { discreteAdjoint, type Adjoint, type DiscreteAdjoint } from './sensitivity/adjoint.js';
-export { readStatistics, solve, type Solution } from './solve.js';
+export { readStatistics, type Solution } from './ode/solve.js';
+export { solve, solveAsync } from './solve.js';
+export type { NonlinearAlgorithm } from './nonlinear/algorithm.js';
+export { anderson, type AndersonOptions } from './nonlinear/anderson.js';
+export { broyden, limitedMemoryBroyden, type BroydenOptions } from './nonlinear/broyden.js';
+export { NonlinearSolveError, type NonlinearFailure } from './nonlinear/error.js';
+export type { NonlinearOptions } from './nonlinear/options.js';
+export { picard } from './nonlinear/picard.js';
+export {
+  fixedPointProblem,
+  nonlinearProblem,
+  type FixedPointProblem,
+  type NonlinearProblem,
+} from './nonlinear/problem.js';
+export { reversible } from './nonlinear/reversible.js';
+export { readNonlinearStatistics, type NonlinearSolution, type SampleReport } from './nonlinear/solve.js';
+export { squarem } from './nonlinear/squarem.js';
+export { steadyState, type SteadyStateOptions } from './nonlinear/steady-state.js';
+export type { NonlinearRetcode } from './retcode.js';
+export {
+  implicitAdjoint,
+  jacobianFree,
+  phantom,
+  unrolled,
+  type EquilibriumAdjoint,
+  type ImplicitAdjoint,
+  type ImplicitAdjointOptions,
+} from './sensitivity/equilibrium-adjoint.js';

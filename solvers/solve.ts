@@ -1,191 +1,53 @@
 /**
  * One `solve` for every problem.
  */
-import * as tf from '@tensorflow/tfjs';
-import { isTensor, type Tensor, type Tree } from '../src/core/tree.js';
-import type { Primitive } from '../src/graph/primitive.js';
-import { Program } from '../src/graph/program.js';
-import { currentTrace, traceGraph, TraceError, type Trace } from '../src/graph/trace.js';
-import { formatComponent, indexOf } from './component.js';
-import { checkAlgorithm, type OdeAlgorithm } from './ode/algorithm.js';
-import { traceField } from './ode/field.js';
-import type { Integration } from './ode/integrate.js';
-import { checkSaveAt, parseOdeOptions, type OdeOptions, type ParsedOdeOptions } from './ode/options.js';
-import type { OdeProblem, Time } from './ode/problem.js';
-import { RETCODES, SolveError, type Retcode, type SolveStats } from './retcode.js';
-import { makeSolveNode, type SolvePlan } from './sensitivity/solve-node.js';
-import { solvePrimitive } from './sensitivity/solve-primitive.js';
+import type { Tree } from '../src/core/tree.js';
+import type { NonlinearAlgorithm } from './nonlinear/algorithm.js';
+import type { NonlinearOptions } from './nonlinear/options.js';
+import type { AnyNonlinearProblem } from './nonlinear/problem.js';
+import { solveNonlinear, type NonlinearSolution } from './nonlinear/solve.js';
+import type { OdeAlgorithm } from './ode/algorithm.js';
+import type { OdeOptions } from './ode/options.js';
+import type { OdeProblem } from './ode/problem.js';
+import { solveOde, solveOdeLater, type Solution } from './ode/solve.js';
 
-export interface Solution<U> {
-  /** The final state; with `saveAt` the saved states, time first: `[time, ...state]`. Shaped like u0 otherwise. */
-  readonly u: U;
-  /** The times of `u`. */
-  readonly t: readonly number[];
-  readonly stats: SolveStats;
-  readonly retcode: Retcode;
-  /** `[steps, accepted, rejected, evaluations, retcode]` as an int32 tensor: what a traced function can return. */
-  readonly statistics: tf.Tensor1D;
-}
-
-/**
- * Solve an ODE problem.
- *
- * Differentiable in `u0`, `p`, tensors that `f` closes over, and end times given as tensors: by `grad` and its relatives,
- * and at first order by tfjs's own `tf.grad`. The last step ends exactly at t1: the final value is never interpolated.
- * Inside a traced function (`compile`, `grad`) the solve is one node of the program; its `t`, `stats` and `retcode` are
- * then known only when that runs, so reading them is an error, and `statistics` takes their place.
- *
- * @throws SolveError when the integration fails, unless `throwOnFailure` is false.
- * @throws OptionError, TypeError or RangeError for bad options.
- */
+/** Solve an ODE problem; see {@link solveOde}. */
 export function solve<U extends Tree, P>(
   problem: OdeProblem<U, P>,
   algorithm: OdeAlgorithm,
-  options: OdeOptions = {},
-): Solution<U> {
-  if ((problem as Partial<typeof problem> | undefined)?.kind !== 'ode') {
-    throw new TypeError('solve: the first argument must be a problem, such as odeProblem(f, u0, [t0, t1], p)');
+  options?: OdeOptions,
+): Solution<U>;
+/** Solve an equation; see {@link solveNonlinear}. */
+export function solve<U extends Tree, P>(
+  problem: AnyNonlinearProblem<U, P>,
+  algorithm: NonlinearAlgorithm,
+  options?: NonlinearOptions,
+): NonlinearSolution<U>;
+export function solve<U extends Tree, P>(
+  problem: OdeProblem<U, P> | AnyNonlinearProblem<U, P>,
+  algorithm: OdeAlgorithm | NonlinearAlgorithm,
+  options: OdeOptions | NonlinearOptions = {},
+): Solution<U> | NonlinearSolution<U> {
+  const kind: string | undefined = (problem as Partial<typeof problem> | undefined)?.kind;
+  if (kind === 'nonlinear' || kind === 'fixedPoint') {
+    return solveNonlinear(
+      problem as AnyNonlinearProblem<U, P>,
+      algorithm as NonlinearAlgorithm,
+      options as NonlinearOptions,
+    );
   }
-  checkAlgorithm(algorithm, 'solve: the second argument');
-  const parsed = parseOdeOptions(algorithm, options);
-  const [t0, t1] = problem.tspan.map(hostTime);
-  checkSaveAt(parsed.saveAt, t0, t1);
-  const trace = currentTrace();
-  return trace === undefined ? solveNow(problem, algorithm, parsed) : solveTraced(problem, algorithm, parsed, trace);
+  return solveOde(problem as OdeProblem<U, P>, algorithm as OdeAlgorithm, options as OdeOptions);
 }
 
-interface Prepared {
-  readonly primitive: Primitive;
-  readonly inputs: readonly Tensor[];
-  /** The tensor of rows (or the final state) in the structure of u0. */
-  readonly restore: (rows: Tensor) => unknown;
-}
-
-function prepare(
-  problem: OdeProblem<Tree, unknown>,
-  algorithm: OdeAlgorithm,
-  parsed: ParsedOdeOptions,
-  onFinish: (result: Integration) => void,
-): Prepared {
-  const [t0, t1] = problem.tspan.map(hostTime);
-  const traced = traceField(problem.f, problem.u0, problem.p);
-  const node = makeSolveNode({
-    field: traced.field,
-    tableau: algorithm.tableau,
-    tolerance: parsed,
-    keepEvery: parsed.adjoint.keepEvery,
-    plan: planOf(parsed, t0, t1),
-    onFinish: (result) => {
-      onFinish(result);
-      if (parsed.throwOnFailure) throwFailure(result, algorithm, parsed, traced.field.state.shape);
-    },
-  });
-  return {
-    primitive: solvePrimitive(node),
-    inputs: [traced.u0, ...problem.tspan.map(timeTensor), ...traced.operands],
-    restore: parsed.saveAt === null ? traced.unravel : traced.unravelRows,
-  };
-}
-
-function solveNow<U extends Tree, P>(
+/**
+ * {@link solve} as a promise: for backends whose numbers cannot be read at once (WebGPU), where choosing a step size means
+ * waiting for the error of the last. Elsewhere it does the same as `solve`. No `tf.tidy` reaches its tensors: dispose of
+ * `solution.u` and `solution.statistics` when they are no longer wanted.
+ */
+export async function solveAsync<U extends Tree, P>(
   problem: OdeProblem<U, P>,
   algorithm: OdeAlgorithm,
-  parsed: ParsedOdeOptions,
-): Solution<U> {
-  let finished: Integration | undefined;
-  const { u, statistics } = tf.tidy(() => {
-    const { primitive, inputs, restore } = prepare(problem as never, algorithm, parsed, (result) => {
-      finished ??= result; // the backward pass of tfjs's tape runs it again
-    });
-    const specs = inputs.map(({ shape, dtype }) => ({ shape, dtype }));
-    const graph = traceGraph(specs, (xs) => (currentTrace() as Trace).primitive(primitive, xs));
-    const program = new Program(graph);
-    try {
-      const [rows, statistics] = program.run(inputs);
-      return { u: restore(rows) as tf.TensorContainer, statistics };
-    } finally {
-      program.dispose();
-    }
-  });
-  const { stats, retcode } = finished as unknown as Integration;
-  const end = problem.tspan[1];
-  const t = parsed.saveAt ?? [isTensor(end) ? end.dataSync()[0] : end];
-  return { u: u as U, t, stats, retcode, statistics: statistics as tf.Tensor1D };
-}
-
-function solveTraced<U extends Tree, P>(
-  problem: OdeProblem<U, P>,
-  algorithm: OdeAlgorithm,
-  parsed: ParsedOdeOptions,
-  trace: Trace,
-): Solution<U> {
-  const { primitive, inputs, restore } = prepare(problem as never, algorithm, parsed, () => undefined);
-  const [rows, statistics] = trace.primitive(primitive, inputs);
-  const t = parsed.saveAt ?? problem.tspan.slice(1).map(hostTime);
-  const unknown = (what: string): never => {
-    throw new TraceError(`solution.${what} is known only when the program runs; use solution.statistics, a tensor`);
-  };
-  const solution = { u: restore(rows) as U, statistics: statistics as tf.Tensor1D };
-  // Not enumerable, so that a traced function can return the whole solution: what is known then comes back.
-  return Object.defineProperties(solution, {
-    t: { get: () => (t[0] === null ? unknown('t') : t) },
-    stats: { get: () => unknown('stats') },
-    retcode: { get: () => unknown('retcode') },
-  }) as Solution<U>;
-}
-
-/** The number of a time, or null where it is a tensor and read when the program runs. */
-const hostTime = (t: Time): number | null => (isTensor(t) ? null : t);
-
-const timeTensor = (t: Time): Tensor => (isTensor(t) ? tf.reshape(t, []) : tf.scalar(t));
-
-function planOf(parsed: ParsedOdeOptions, t0: number | null, t1: number | null): SolvePlan {
-  const { saveAt, stepping, maxSteps, dtMin } = parsed;
-  return { t0, t1, saveAt, stepping, maxSteps, dtMin };
-}
-
-const REASONS: Readonly<Record<Exclude<Retcode, 'Success'>, (o: ParsedOdeOptions) => string>> = {
-  MaxIters: ({ maxSteps }) =>
-    `it took maxSteps = ${maxSteps} steps. Loosen the tolerances, raise maxSteps, or shorten the span; a stiff problem needs an implicit method`,
-  DtLessThanMin: () =>
-    'the step became smaller than time can resolve. The problem is stiff, singular or discontinuous here, or the tolerances are below what the precision allows',
-  Unstable: () => 'the solution grows without bound or is no longer finite',
-};
-
-function throwFailure(
-  { failure, retcode, stats, u }: Integration,
-  algorithm: OdeAlgorithm,
-  parsed: ParsedOdeOptions,
-  shape: readonly number[],
-): void {
-  if (failure === undefined || retcode === 'Success') return;
-  const component = indexOf(failure.component, shape);
-  const size = shape.reduce((n, d) => n * d, 1);
-  const { saveAt } = parsed;
-  const rows = saveAt === null || failure.savedRows === 0 ? [] : Array.from(readRows(u));
-  const saved = (saveAt ?? [])
-    .slice(0, failure.savedRows)
-    .map((t, i) => ({ t, u: rows.slice(i * size, (i + 1) * size) }));
-  throw new SolveError(
-    `solve (${algorithm.name}) failed at t = ${failure.t}: ${failure.slopeFinite ? REASONS[retcode](parsed) : 'the right-hand side is not finite there'}. Step ${failure.h}, ` +
-      `component at fault ${formatComponent(failure.component, shape)} = ${failure.state[failure.component]}, scaled error ${failure.error}, ` +
-      `after ${stats.accepted} accepted and ${stats.rejected} rejected steps (retcode ${retcode})`,
-    {
-      retcode,
-      step: failure.h,
-      component,
-      stats,
-      solution: { t: failure.t, u: failure.state, shape, saved },
-    },
-  );
-}
-
-function readRows({ dataId }: tf.TensorInfo): ArrayLike<number> {
-  return tf.backend().readSync(dataId) as Float32Array;
-}
-
-/** The statistics tensor of a solve as a record of numbers. */
-export function readStatistics(statistics: tf.Tensor): Omit<SolveStats, 'adjointEvaluations'> & { retcode: Retcode } {
-  const [steps, accepted, rejected, evaluations, code] = statistics.dataSync();
-  return { steps, accepted, rejected, evaluations, retcode: RETCODES[code] };
+  options: OdeOptions = {},
+): Promise<Solution<U>> {
+  return solveOdeLater(problem, algorithm, options);
 }

@@ -6,16 +6,13 @@
  * to wait: there it yields the cell that it must know and goes on with its values.
  */
 import type { Buffer } from '../../src/graph/executor.js';
-import type { Cell, Rows, Workspace } from '../../src/graph/workspace.js';
+import type { Cell, Loop, Rows, Workspace } from '../../src/graph/workspace.js';
 import { formatComponent } from '../component.js';
 import type { Retcode, SolveStats } from '../retcode.js';
 import { decide, firstProbe, initialMemory, startingStep, type PidController } from './control.js';
 import type { StepPrograms } from './programs.js';
 import type { Session } from './session.js';
 import type { TapedPrograms } from './taped.js';
-
-/** Yields cells to be read, receives their values. */
-export type Loop<T> = Generator<Cell, T, readonly number[]>;
 
 /** How step sizes come about. */
 export type Stepping =
@@ -417,14 +414,4 @@ function largest(values: readonly number[]): number {
  */
 export function integrate(session: Session, plan: Plan, keep: Keep, watch: boolean): Loop<Integration> {
   return new Integrator(session, plan, keep, watch, false).run();
-}
-
-/** Run a loop on a backend whose values can be read at once, or that needs none. */
-export function runAtOnce<T>(loop: Loop<T>, hint: string): T {
-  const { done, value } = loop.next();
-  if (done !== true) {
-    loop.return(undefined as never);
-    throw new Error(hint);
-  }
-  return value;
 }

@@ -9,20 +9,22 @@ import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate, DifferentiationError } from '../../src/graph/differentiate.js';
 import type { Buffer } from '../../src/graph/executor.js';
 import type { Spec } from '../../src/graph/graph.js';
-import type { Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
+import { readsAtOnce } from '../../src/graph/buffer-workspace.js';
+import type { Gradual, Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
+import { reading } from '../../src/graph/workspace.js';
 import { SCALAR, tangentField } from '../ode/field.js';
-import { integrate, runAtOnce, type Plan } from '../ode/integrate.js';
+import { integrate, type Plan } from '../ode/integrate.js';
 import { checkSaveAt } from '../ode/options.js';
 import type { TapedPrograms } from '../ode/taped.js';
 import { RETCODES } from '../retcode.js';
 import { LEADING, makeSolveNode, STATISTICS, type SolveNode, type SolveRecord } from './solve-node.js';
 import { Sweep } from './sweep.js';
 
-function resolvePlan(node: SolveNode, inputs: readonly Buffer[], context: RunContext): Plan {
+function* resolvePlan(node: SolveNode, inputs: readonly Buffer[], context: RunContext): Gradual<Plan> {
   const { plan } = node;
-  const t0 = plan.t0 ?? scalarOf(context, inputs[1]);
-  const t1 = plan.t1 ?? scalarOf(context, inputs[2]);
+  const t0 = plan.t0 ?? (yield* scalarOf(context, inputs[1]));
+  const t1 = plan.t1 ?? (yield* scalarOf(context, inputs[2]));
   for (const [name, t] of [['t0', t0], ['t1', t1]] as const) {
     if (!Number.isFinite(t)) throw new RangeError(`solve: ${name} must be a finite number, got ${t}`);
   } // prettier-ignore
@@ -35,12 +37,18 @@ function resolvePlan(node: SolveNode, inputs: readonly Buffer[], context: RunCon
 
 /** A run of the forward node is known by its ticket: that number is handed to whatever builds on the run. */
 function recordOf(context: RunContext, ticket: Buffer): SolveRecord {
-  const record = context.records[scalarOf(context, ticket)] as SolveRecord | undefined;
+  // It was uploaded by the forward pass, and no kernel has taken it to a device since.
+  const [number] = context.backend.readSync(ticket.dataId) as Int32Array;
+  const record = context.records[number] as SolveRecord | undefined;
   if (record === undefined) throw new Error('the backward pass of a solve ran without its forward pass');
   return record;
 }
 
-const scalarOf = ({ backend }: RunContext, { dataId }: Buffer): number => (backend.readSync(dataId) as Float32Array)[0];
+function* scalarOf({ backend }: RunContext, { dataId }: Buffer): Gradual<number> {
+  if (readsAtOnce(backend)) return (backend.readSync(dataId) as Float32Array)[0];
+  const [value] = yield async () => Array.from((await backend.read(dataId)) as Float32Array);
+  return value;
+}
 
 function integers({ backend }: RunContext, values: readonly number[], shape: number[]): Buffer {
   return { dataId: backend.write(Int32Array.from(values), shape, 'int32'), shape, dtype: 'int32' };
@@ -48,7 +56,7 @@ function integers({ backend }: RunContext, values: readonly number[], shape: num
 
 const NEEDS_VALUES =
   'solve: choosing step sizes needs numbers that this backend cannot read at once (its values come as promises). ' +
-  'Take fixed steps here (adaptive: false, dt: ...), or solve on another backend, such as nullcline';
+  'Wait for them: solveAsync(...), compile(f).async(...) or train(...); or take fixed steps (adaptive: false, dt: ...)';
 
 const END_TIMES =
   'a solve has first derivatives in its end times, by reverse mode; forward mode (jvp) and second derivatives in them are not available';
@@ -67,7 +75,7 @@ function tapedFor({ adjoint: { wanted }, keepEvery, plan, tapes }: SolveNode): T
  * after other nodes.
  */
 export function solvePrimitive(node: SolveNode): Primitive {
-  const { field, plan, adjoint } = node;
+  const { field, plan } = node;
   const rows = plan.saveAt === null ? [] : [plan.saveAt.length];
   return {
     name: `solve (${node.tableau.name})`,
@@ -76,40 +84,8 @@ export function solvePrimitive(node: SolveNode): Primitive {
       { shape: [STATISTICS.length], dtype: 'int32' },
       { shape: [], dtype: 'int32' },
     ],
-    run: (inputs, context) => {
-      const resolved = resolvePlan(node, inputs, context);
-      const operands = inputs.slice(LEADING, LEADING + field.operands.length);
-      const session = node.sessions.acquire(context);
-      const release = (): void => {
-        node.sessions.release(session);
-      };
-      let remembered = false;
-      try {
-        session.bind(inputs[0], operands);
-        const keep = { every: adjoint.wanted === null ? 0 : node.keepEvery, taped: tapedFor(node) };
-        const result = runAtOnce(integrate(session, resolved, keep, session.ws.immediate), NEEDS_VALUES);
-        try {
-          node.onFinish(result);
-        } catch (error) {
-          context.backend.disposeData(result.u.dataId);
-          throw error;
-        }
-        const { stats } = result;
-        const { accepted, rejected, evaluations } = stats;
-        const numbers = [stats.steps, accepted, rejected, evaluations, RETCODES.indexOf(result.retcode)];
-        let ticket = NO_TICKET;
-        if (adjoint.wanted !== null) {
-          const { steps, states, tapes } = result;
-          const record: SolveRecord = { steps, states, tapes, taped: keep.taped, plan: resolved, session };
-          ticket = context.records.push(record) - 1;
-          context.onEnd(release);
-          remembered = true;
-        }
-        return [result.u, integers(context, numbers, [numbers.length]), integers(context, [ticket], [])];
-      } finally {
-        if (!remembered) release();
-      }
-    },
+    run: (inputs, context) => atOnce(forward(node, inputs, context, false)),
+    gradually: (inputs, context) => forward(node, inputs, context, true),
     vjp: (call) => solveVjp(node, call),
     dispose: () => {
       node.programs.dispose();
@@ -117,6 +93,68 @@ export function solvePrimitive(node: SolveNode): Primitive {
       node.sessions.dispose();
     },
   };
+}
+
+function* forward(
+  node: SolveNode,
+  inputs: readonly Buffer[],
+  context: RunContext,
+  canWait: boolean,
+): Gradual<Buffer[]> {
+  const { field, adjoint } = node;
+  const resolved = yield* resolvePlan(node, inputs, context);
+  const operands = inputs.slice(LEADING, LEADING + field.operands.length);
+  const session = node.sessions.acquire(context);
+  const { ws } = session;
+  const release = (): void => {
+    node.sessions.release(session);
+  };
+  let remembered = false;
+  try {
+    session.bind(inputs[0], operands);
+    const keep = { every: adjoint.wanted === null ? 0 : node.keepEvery, taped: tapedFor(node) };
+    const result = yield* reading(ws, integrate(session, resolved, keep, ws.immediate || canWait));
+    try {
+      node.onFinish(result);
+    } catch (error) {
+      context.backend.disposeData(result.u.dataId);
+      throw error;
+    }
+    const { stats } = result;
+    const { accepted, rejected, evaluations } = stats;
+    const numbers = [stats.steps, accepted, rejected, evaluations, RETCODES.indexOf(result.retcode)];
+    let ticket = NO_TICKET;
+    if (adjoint.wanted !== null) {
+      const { steps, states, tapes } = result;
+      const record: SolveRecord = { steps, states, tapes, taped: keep.taped, plan: resolved, session };
+      ticket = context.records.push(record) - 1;
+      context.onEnd(release);
+      remembered = true;
+    }
+    return [result.u, integers(context, numbers, [numbers.length]), integers(context, [ticket], [])];
+  } finally {
+    if (!remembered) release();
+  }
+}
+
+function* backward(
+  node: SolveNode,
+  wanted: readonly boolean[],
+  inputs: readonly Buffer[],
+  context: RunContext,
+): Gradual<Buffer[]> {
+  const ticket = inputs[LEADING + node.field.operands.length + 1];
+  const record = recordOf(context, ticket);
+  const sweep = new Sweep(node, record, inputs, wanted);
+  return yield* reading(record.session.ws, sweep.run());
+}
+
+/** Run where nothing waits. */
+function atOnce<T>(computation: Gradual<T>): T {
+  const turn = computation.next();
+  if (turn.done === true) return turn.value;
+  computation.return(undefined as never); // frees what it holds
+  throw new Error(NEEDS_VALUES);
 }
 
 function solveVjp(node: SolveNode, { inputs, outputs, dys, needed }: VjpCall): (Tensor | null)[] {
@@ -147,10 +185,8 @@ function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitiv
   return {
     name: `solve adjoint (${node.tableau.name})`,
     outputs: specs.filter((_, i) => wanted[i]),
-    run: (inputs, context) => {
-      const sweep = new Sweep(node, recordOf(context, inputs[count + 1]), inputs, wanted);
-      return runAtOnce(sweep.run(), NEEDS_VALUES);
-    },
+    run: (inputs, context) => atOnce(backward(node, wanted, inputs, context)),
+    gradually: (inputs, context) => backward(node, wanted, inputs, context),
     vjp: ({ inputs, dys, needed }) => {
       // Directions w: the adjoint is linear in its cotangent with the transposed Jacobian J, so the cotangent of the
       // cotangent is J w, and those of u0 and the operands are the gradient of (cotangent . J w).

@@ -2,8 +2,7 @@
  * The discrete adjoint: one backward sweep over the recorded steps.
  */
 import type { Buffer } from '../../src/graph/executor.js';
-import type { Cell } from '../../src/graph/workspace.js';
-import type { Loop } from '../ode/integrate.js';
+import type { Cell, Loop } from '../../src/graph/workspace.js';
 import type { Session } from '../ode/session.js';
 import { denseWeights, derivative, evaluate } from '../ode/tableau.js';
 import type { TapedPrograms } from '../ode/taped.js';

@@ -19,7 +19,12 @@ export interface CompileStats {
   readonly hits: number;
 }
 
-export type Compiled<F> = F & {
+export type Compiled<F extends (...args: never[]) => unknown> = F & {
+  /**
+   * The same call, waiting where a backend cannot read numbers at once (WebGPU): solvers that choose their steps, or stop
+   * when they have converged, need it there. The results are the caller's to dispose of: no `tf.tidy` reaches them.
+   */
+  readonly async: (...args: Parameters<F>) => Promise<ReturnType<F>>;
   readonly stats: CompileStats;
   /** The program for these arguments, traced if need be: what {@link explain} prints. */
   readonly programFor: (...args: unknown[]) => Program;
@@ -101,6 +106,11 @@ export function compile<A extends unknown[], R>(
     return rebuild(program.run(given.tensors)) as R;
   };
   return Object.assign(compiled, {
+    async: async (...args: A): Promise<R> => {
+      const given = flattenArguments(args);
+      const { program, rebuild } = lookUp(given);
+      return rebuild(await program.runLater(given.tensors)) as R;
+    },
     stats: stats,
     programFor: (...args: unknown[]) => lookUp(flattenArguments(args)).program,
   });

@@ -3,7 +3,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { Graph } from './graph.js';
-import type { RunContext } from './primitive.js';
+import type { Gradual, RunContext } from './primitive.js';
 import type { Workspace } from './workspace.js';
 
 /** A buffer of the active backend. Whoever receives one frees it: `backend.disposeData(buffer.dataId)`. */
@@ -21,6 +21,8 @@ export interface Executable {
    * `graph.inputs` and of the graph's captured nodes; the outputs are the caller's to free.
    */
   run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[];
+  /** The same for a run that can wait. Absent where numbers can always be read at once. */
+  gradually?(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Gradual<Buffer[]>;
   /** Free what is held between runs (constants). It is also freed when the executable is garbage collected. */
   dispose(): void;
 }

@@ -8,9 +8,22 @@ import * as tf from '@tensorflow/tfjs';
 import { asStored } from '../core/floats.js';
 import { BufferWorkspace } from './buffer-workspace.js';
 import { share, type Buffer, type Executable, type Executor } from './executor.js';
-import { CAPTURED, CONSTANT, INPUT, type ConstantAttrs, type Graph, type Node, type Value } from './graph.js';
+import {
+  CAPTURED,
+  CONSTANT,
+  INPUT,
+  PRIMITIVE,
+  type ConstantAttrs,
+  type Graph,
+  type Node,
+  type Value,
+} from './graph.js';
 import { findKernel, type Kernel } from './kernels.js';
-import type { RunContext } from './primitive.js';
+import type { Gradual, Primitive, PrimitiveAttrs, RunContext } from './primitive.js';
+
+function primitiveOf({ kernel, attrs }: Node): Primitive | undefined {
+  return kernel === PRIMITIVE ? (attrs as unknown as PrimitiveAttrs).primitive : undefined;
+}
 
 interface Step {
   readonly node: Node;
@@ -119,6 +132,20 @@ class Interpretation implements Executable {
   }
 
   run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {
+    // Without waiting it never yields.
+    return this.execute(inputs, captured, context, false).next().value as Buffer[];
+  }
+
+  gradually(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Gradual<Buffer[]> {
+    return this.execute(inputs, captured, context, true);
+  }
+
+  private *execute(
+    inputs: readonly Buffer[],
+    captured: readonly Buffer[],
+    context: RunContext,
+    canWait: boolean,
+  ): Gradual<Buffer[]> {
     const { backend, borrowed } = this;
     const slots = new Array<Buffer | undefined>(this.slotCount);
     this.inputSlots.forEach((slot, i) => (slots[slot] = inputs[i]));
@@ -127,7 +154,11 @@ class Interpretation implements Executable {
     try {
       for (const step of this.steps) {
         const operands = step.inputs.map((s) => slots[s] as Buffer);
-        const result = step.kernel(step.node, operands, context);
+        const waiting = canWait ? primitiveOf(step.node) : undefined;
+        const result =
+          waiting?.gradually === undefined
+            ? step.kernel(step.node, operands, context)
+            : yield* waiting.gradually(operands, context);
         if (Array.isArray(result)) step.outputs.forEach((s, i) => (slots[s] = result[i]));
         else slots[step.outputs[0]] = result;
         for (const s of step.frees) {

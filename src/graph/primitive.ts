@@ -16,6 +16,12 @@ export interface RunContext {
   onEnd(free: () => void): void;
 }
 
+/** Reads what must be waited for. */
+export type Reading = () => Promise<readonly number[]>;
+
+/** A computation that stops where it must know numbers: it yields how to read them and goes on with their values. */
+export type Gradual<T> = Generator<Reading, T, readonly number[]>;
+
 export interface Primitive {
   /** As it appears in messages and in the printed program. */
   readonly name: string;
@@ -25,6 +31,8 @@ export interface Primitive {
    * interpret.ts for passing an input through).
    */
   run(inputs: readonly tf.TensorInfo[], context: RunContext): tf.TensorInfo[];
+  /** The same for a run that can wait, where numbers cannot be read at once. Absent: `run` serves there, too. */
+  gradually?(inputs: readonly tf.TensorInfo[], context: RunContext): Gradual<tf.TensorInfo[]>;
   /**
    * Cotangents of the inputs, as traced operations on traced tensors. `needed[i]` is false where nobody asks for that
    * input's cotangent. Absent when the primitive has no derivative.

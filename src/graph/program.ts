@@ -8,7 +8,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { backpropagate } from './differentiate.js';
 import { activeBackend, engineInternals, tapeIsOn, withoutTape } from './engine.js';
-import type { Buffer, Executable, Executor } from './executor.js';
+import { share, type Buffer, type Executable, type Executor } from './executor.js';
 import {
   CAPTURED,
   CONSTANT,
@@ -24,7 +24,7 @@ import {
   type Value,
 } from './graph.js';
 import { interpreter } from './interpret.js';
-import type { PrimitiveAttrs, RunContext } from './primitive.js';
+import type { Gradual, PrimitiveAttrs, RunContext } from './primitive.js';
 import { forRunning, simplify } from './simplify.js';
 import { currentTrace, Trace, traceGraph } from './trace.js';
 import type { Workspace } from './workspace.js';
@@ -105,6 +105,31 @@ export class Program {
     this.checkInputs(inputs);
     if (tapeIsOn()) return this.runTaped(inputs);
     return withoutTape(() => this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf));
+  }
+
+  /**
+   * Run on tensors, waiting where numbers cannot be read at once (WebGPU). The results belong to the caller; `tf.tidy` does not
+   * reach across the wait, and tfjs's own tape records nothing.
+   */
+  async runLater(inputs: readonly tf.Tensor[]): Promise<tf.Tensor[]> {
+    this.checkInputs(inputs);
+    const executable = this.executable();
+    const { context, end } = openContext();
+    const { backend } = context;
+    // Nobody may free them meanwhile.
+    const held = [...inputs.map((t) => bufferOf(t, 'an argument')), ...this.capturedBuffers()];
+    const own = held.map((buffer) => share(backend, buffer));
+    const [given, captured] = [own.slice(0, inputs.length), own.slice(inputs.length)];
+    try {
+      const results =
+        executable.gradually === undefined
+          ? executable.run(given, captured, context)
+          : await finish(executable.gradually(given, captured, context));
+      return results.map((buffer) => engineInternals().makeTensorFromTensorInfo(buffer, backend));
+    } finally {
+      end();
+      for (const { dataId } of own) backend.disposeData(dataId);
+    }
   }
 
   private checkInputs(inputs: readonly tf.Tensor[]): void {
@@ -244,19 +269,41 @@ export function tensorOf(buffer: Buffer): tf.Tensor {
   return engineInternals().makeTensorFromTensorInfo(buffer, activeBackend().backend);
 }
 
-/** Give `f` a context for one run, and free what was left in it afterwards. */
-export function inContext<T>(f: (context: RunContext) => T): T {
+/** A context for one run, and how to free what was left in it afterwards. */
+function openContext(): { context: RunContext; end: () => void } {
   const { name, backend } = activeBackend();
   const endings: (() => void)[] = [];
-  const context: RunContext = {
-    backend,
-    backendName: name,
-    records: [],
-    onEnd: (free) => endings.push(free),
+  const onEnd = (free: () => void): void => {
+    endings.push(free);
   };
+  const end = (): void => {
+    for (const free of endings) free();
+  };
+  return { context: { backend, backendName: name, records: [], onEnd }, end };
+}
+
+/** Give `f` a context for one run. */
+export function inContext<T>(f: (context: RunContext) => T): T {
+  const { context, end } = openContext();
   try {
     return f(context);
   } finally {
-    for (const free of endings) free();
+    end();
   }
+}
+
+/** Drive a computation to its end, waiting for each number it asks for. */
+async function finish<T>(computation: Gradual<T>): Promise<T> {
+  let turn = computation.next();
+  while (turn.done !== true) {
+    let values: readonly number[];
+    try {
+      values = await turn.value();
+    } catch (error) {
+      turn = computation.throw(error); // so that it frees what it holds
+      continue;
+    }
+    turn = computation.next(values);
+  }
+  return turn.value;
 }

@@ -129,7 +129,8 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['AvgPoolGrad', ([, x]) => [x]],
   ['Pack', (xs, { axis }) => {
     const shape = [...xs[0].shape];
-    shape.splice(axis as number, 0, xs.length);
+    const at = axis as number;
+    shape.splice(at < 0 ? at + shape.length + 1 : at, 0, xs.length);
     return [{ shape, dtype: xs[0].dtype }];
   }], // prettier-ignore
   ['Concat', concat],

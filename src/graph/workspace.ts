@@ -3,7 +3,7 @@
  * the way where the backend can help it.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type { RunContext } from './primitive.js';
+import type { Gradual, RunContext } from './primitive.js';
 
 /** A place for one tensor. A workspace made it, and only that workspace can use it. */
 export interface Cell {
@@ -70,4 +70,24 @@ export interface Workspace {
   /** Give cells back. */
   free(cells: readonly Cell[]): void;
   dispose(): void;
+}
+
+/** A loop around programs: yields cells that it must know where they cannot be read at once, and receives their values. */
+export type Loop<T> = Generator<Cell, T, readonly number[]>;
+
+/** A loop as a computation that says how its cells are read. */
+export function* reading<T>(ws: Workspace, loop: Loop<T>): Gradual<T> {
+  let turn = loop.next();
+  while (turn.done !== true) {
+    const cell = turn.value;
+    let values: readonly number[];
+    try {
+      values = yield () => ws.later(cell);
+    } catch (error) {
+      turn = loop.throw(error);
+      continue;
+    }
+    turn = loop.next(values);
+  }
+  return turn.value;
 }

@@ -7,7 +7,7 @@ import type { Empty, Layer } from '../core/layer.js';
 import { parseOptions, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';
 import { bernoulli, split, type Key } from '../core/random.js';
-import type { Tensor } from '../core/tree.js';
+import { isTensor, type Tensor } from '../core/tree.js';
 import { checkFields, checkInput, describeValue, fail, formatShape } from './check.js';
 import { functionLayer, noOpLayer } from './functions.js';
 import { tidy } from './tidy.js';
@@ -66,18 +66,87 @@ export function dropout(p: number, options?: DropoutOptions): Layer<Tensor, Tens
   checkProbability('dropout', p);
   const { dims } = parseOptions(OPTIONS, options, 'dropout');
   if (p === 0) return noOpLayer();
+  const { summary, drop } = dropping('Dropout', p, dims);
+  return randomLayer('Dropout', summary, drop);
+}
+
+/** How a dropout layer prints, and what it does to an input with a key. */
+function dropping(
+  name: string,
+  p: number,
+  dims: number | readonly number[] | undefined,
+): { summary: string; drop: (x: Tensor, key: Key) => Tensor } {
   const axes = typeof dims === 'number' ? [dims] : dims;
   const summary = axes === undefined ? String(p) : `${p}, dims=[${axes.join(', ')}]`;
-  const layer = randomLayer('Dropout', summary, (x, key) => {
+  const drop = (x: Tensor, key: Key): Tensor => {
     const own = axes?.map((axis) => {
       const at = axis < 0 ? axis + x.rank : axis;
       if (at < 0 || at >= x.rank)
-        fail(`Dropout(${summary})`, `the input has no axis ${axis}, got shape ${formatShape(x.shape)}`);
+        fail(`${name}(${summary})`, `the input has no axis ${axis}, got shape ${formatShape(x.shape)}`);
       return at;
     });
     if (p === 1) return tf.zerosLike(x);
     const kept = bernoulli(key, 1 - p, own === undefined ? x.shape : x.shape.map((n, i) => (own.includes(i) ? n : 1)));
     return tf.mul(x, tf.mul(tf.cast(kept, 'float32'), constant(1 / (1 - p))));
+  };
+  return { summary, drop };
+}
+
+/**
+ * The mask is a function of `maskKey`, so that it can be kept whatever the input's shape is. `updateMask` asks for a new
+ * one at the next application: `updateState(st, 'updateMask', true)`.
+ */
+export type VariationalDropoutState = {
+  key: Key;
+  maskKey: Key;
+  /** A bool scalar, or a plain boolean that stands for one. */
+  updateMask: Tensor | boolean;
+  training: boolean;
+};
+
+/**
+ * {@link dropout} whose mask stays the same from one application to the next, as over the steps of a sequence, until the
+ * state asks for a new one. Gal and Ghahramani, NeurIPS 2016.
+ *
+ * State: `{ key, maskKey, updateMask, training }`. The first application in training draws a mask and sets `updateMask`
+ * to false; `updateState(st, 'updateMask', true)` makes the next one draw again. (Lux.jl keeps the mask itself, which fixes
+ * the input's shape; here its key is kept.)
+ *
+ * @param p The probability, from 0 to 1. With 0 it is {@link noOpLayer}.
+ */
+export function variationalHiddenDropout(
+  p: number,
+  options?: DropoutOptions,
+): Layer<Tensor, Tensor, Empty, VariationalDropoutState | Empty> {
+  const where = 'variationalHiddenDropout';
+  const name = 'VariationalHiddenDropout';
+  checkProbability(where, p);
+  const { dims } = parseOptions(OPTIONS, options, where);
+  if (p === 0) return noOpLayer();
+  const { summary, drop } = dropping(name, p, dims);
+  const title = `${name}(${summary})`;
+  const layer: Layer<Tensor, Tensor, Empty, VariationalDropoutState> = defineLayer({
+    display: Object.freeze({ name, summary }),
+    initialParameters: (): Empty => ({}),
+    initialStates: (key: Key): VariationalDropoutState => ({
+      key: tf.clone(key),
+      maskKey: tf.clone(key),
+      updateMask: tf.scalar(true, 'bool'),
+      training: true,
+    }),
+    apply: (x: Tensor, _ps: Empty, st: VariationalDropoutState): [Tensor, VariationalDropoutState] => {
+      checkInput(title, x);
+      checkFields(title, st, ['key', 'maskKey', 'updateMask', 'training'], 'states');
+      if (!st.training) return [x, st];
+      return tidy(() => {
+        const [fresh, next] = split(st.key, 2);
+        const renew = tf.cast(isTensor(st.updateMask) ? st.updateMask : tf.scalar(st.updateMask, 'bool'), 'bool');
+        const choose = (a: Key, b: Key): Key => tf.where(renew, a, b);
+        const maskKey = choose(fresh, st.maskKey);
+        const after = { key: choose(next, st.key), maskKey, updateMask: tf.scalar(false, 'bool'), training: true };
+        return [drop(x, maskKey), after];
+      });
+    },
   });
   return layer;
 }

@@ -1,3 +1,13 @@
+export {
+  multiHeadAttention,
+  scaledDotProductAttention,
+  type AttentionInput,
+  type AttentionParameters,
+  type AttentionSizes,
+  type AttentionState,
+  type MultiHeadAttentionOptions,
+  type ScaledDotProductOptions,
+} from './attention.js';
 export { LayerError } from './check.js';
 export { compact, type CompactLayer, type CompactOptions, type CompactScope } from './compact.js';
 export {
@@ -11,8 +21,16 @@ export {
   type RepeatedOptions,
 } from './containers.js';
 export type { AffineOptions, AffineParameters } from './affine.js';
+export { conv, convTranspose, depthwiseConv, type ConvOptions, type ConvTransposeOptions } from './convolution.js';
 export { bilinear, dense, scale } from './dense.js';
-export { alphaDropout, dropout, type DropoutOptions, type DropoutState } from './dropout.js';
+export {
+  alphaDropout,
+  dropout,
+  variationalHiddenDropout,
+  type DropoutOptions,
+  type DropoutState,
+  type VariationalDropoutState,
+} from './dropout.js';
 export {
   flattenLayer,
   noOpLayer,
@@ -22,4 +40,105 @@ export {
   wrappedFunction,
   type FlattenOptions,
 } from './functions.js';
+export {
+  bidirectionalRNN,
+  recurrence,
+  stackedRNN,
+  statefulRecurrentCell,
+  type BidirectionalOptions,
+  type MergeMode,
+  type RecurrenceOptions,
+  type StackedRnnOptions,
+  type TimeAxis,
+} from './recurrence.js';
+export {
+  gruCell,
+  lstmCell,
+  rnnCell,
+  type CellInput,
+  type CellOptions,
+  type CellParameters,
+  type CellState,
+  type GateInitialiser,
+  type HiddenCarry,
+  type LstmCellOptions,
+  type MemoryCarry,
+  type RecurrentCell,
+  type SplitCell,
+} from './recurrent.js';
+export {
+  batchNorm,
+  groupNorm,
+  instanceNorm,
+  layerNorm,
+  rmsNorm,
+  type BatchNormStates,
+  type LayerNormOptions,
+  type NormOptions,
+  type NormParameters,
+  type RmsNormOptions,
+  type RmsNormParameters,
+  type RunningStates,
+  type TrackingOptions,
+} from './normalisation.js';
+export {
+  adaptiveLpPool,
+  adaptiveMaxPool,
+  adaptiveMeanPool,
+  globalLpPool,
+  globalMaxPool,
+  globalMeanPool,
+  lpPool,
+  maxPool,
+  meanPool,
+  type MeanPoolOptions,
+  type NormOption,
+  type PoolOptions,
+} from './pooling.js';
+export { pixelShuffle, upsample, type UpsampleMode, type UpsampleOptions } from './upsample.js';
+export {
+  spectralNorm,
+  weightNorm,
+  type SpectralNormOptions,
+  type SpectralNormStates,
+  type WeightNormOptions,
+  type WeightNormParameters,
+} from './weight-norm.js';
+export type { Pad, PerAxis } from './windows.js';
+export { embedding, type EmbeddingOptions } from './embedding.js';
+export {
+  applyRotaryEmbedding,
+  computeRotaryEmbeddingParams,
+  positionEmbedding,
+  rotaryPositionalEmbedding,
+  sinusoidalPositionalEmbedding,
+  type RotaryLayerOptions,
+  type RotaryOptions,
+  type RotaryParameters,
+  type SinusoidalOptions,
+} from './positional.js';
+export {
+  classTokens,
+  patchEmbedding,
+  transformerEncoderBlock,
+  type TransformerEncoderBlockOptions,
+} from './transformer.js';
+export {
+  chebyshevBasis,
+  cosBasis,
+  fourierBasis,
+  legendreBasis,
+  periodicEmbedding,
+  polynomialBasis,
+  sinBasis,
+  tensorProductLayer,
+  type Basis,
+} from './basis.js';
+export {
+  kolmogorovArnold,
+  type KolmogorovArnoldBasis,
+  type KolmogorovArnoldOptions,
+  type KolmogorovArnoldParameters,
+} from './kolmogorov-arnold.js';
+export { splineLayer, type SplineBasis, type SplineOptions } from './spline.js';
 export type { Container, NamedParts, Part, Stateless } from './types.js';

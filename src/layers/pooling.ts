@@ -244,7 +244,8 @@ function adaptive(where: string, outputs: readonly number[], reduction: Reductio
 
 /**
  * The maximum of each window: `[batch, ...axes, features]` to `[batch, ...outputs, features]`. Elements outside the input
- * take no part. The cotangent of each window goes to its first maximum.
+ * take no part. The cotangent of each window goes to its maximum; to one of
+ * them where several are equal.
  *
  * Each axis gives `floor((size + padding - dilation (window - 1) - 1) / stride) + 1` outputs.
  *

@@ -78,5 +78,5 @@ export const BASIC: Readonly<Record<string, Law>> = {
   'dropout of nothing': { layer: dropout(0), input: [4, 5], parameters: 0, prints: 'NoOpLayer()', output: [4, 5] },
   alphaDropout: { layer: alphaDropout(0.3), input: [4, 5], parameters: 0, states: 3, prints: 'AlphaDropout(0.3)', output: [4, 5] },
   'dropout in a chain': { layer: chain(dense(3, 4, 'tanh'), dropout(0.5), repeatedLayer(dropout(0.2), { repeats: 2 }), dense(4, 2)), input: [2, 3], parameters: 26, states: 6, prints: 'Chain(', output: [2, 2] },
-  compact: { layer: gated, input: [2, 3], parameters: 15, states: 1, prints: 'Gated(', output: [2, 3] },
+  compact: { layer: gated, input: [2, 3], parameters: 15, states: 1, remembers: true, prints: 'Gated(', output: [2, 3] },
 }; // prettier-ignore

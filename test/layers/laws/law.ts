@@ -17,4 +17,8 @@ export interface Law {
   readonly prints: string;
   /** The output's shapes, counted by hand. */
   readonly output: Shapes;
+  /** Inputs are integers from 0 up to this number, which have no derivative. */
+  readonly indices?: number;
+  /** Its state remembers what it was given, in test mode too. */
+  readonly remembers?: true;
 }

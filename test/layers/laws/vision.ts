@@ -1,0 +1,111 @@
+/**
+ * Convolution, pooling, resampling, normalisation, and what wraps or drops.
+ */
+import {
+  adaptiveLpPool,
+  adaptiveMaxPool,
+  adaptiveMeanPool,
+  batchNorm,
+  chain,
+  conv,
+  convTranspose,
+  dense,
+  depthwiseConv,
+  flattenLayer,
+  globalLpPool,
+  globalMaxPool,
+  globalMeanPool,
+  groupNorm,
+  instanceNorm,
+  layerNorm,
+  lpPool,
+  maxPool,
+  meanPool,
+  pixelShuffle,
+  rmsNorm,
+  spectralNorm,
+  upsample,
+  variationalHiddenDropout,
+  weightNorm,
+} from '../../../src/index.js';
+import type { Law } from './law.js';
+
+const CONVOLUTION: Readonly<Record<string, Law>> = {
+  conv: { layer: conv([3, 3], 2, 3, 'tanh'), input: [2, 5, 4, 2], parameters: 57, prints: 'Conv((3, 3), 2 => 3, tanh)', output: [2, 3, 2, 3] },
+  'conv of one axis': { layer: conv([3], 2, 3, 'identity', { stride: 2, pad: [[1, 0]] }), input: [2, 6, 2], parameters: 21, prints: 'Conv((3,), 2 => 3, stride=2, pad=(1, 0))', output: [2, 3, 3] },
+  'conv of three axes': { layer: conv([2, 3, 2], 2, 2, 'tanh', { pad: [0, 1, [1, 0]] }), input: [1, 3, 3, 2, 2], parameters: 50, prints: 'Conv((2, 3, 2), 2 => 2, tanh, pad=(0, 0, 1, 1, 1, 0))', output: [1, 2, 3, 2, 2] },
+  'conv with asymmetric padding': { layer: conv([3, 3], 1, 1, 'identity', { pad: [0, 1, 1, 2] }), input: [1, 4, 4, 1], parameters: 10, prints: 'Conv((3, 3), 1 => 1, pad=(0, 1, 1, 2))', output: [1, 3, 5, 1] },
+  'conv with same padding': { layer: conv([2, 3], 2, 2, 'identity', { pad: 'same', stride: 2 }), input: [1, 5, 4, 2], parameters: 26, prints: 'Conv((2, 3), 2 => 2, stride=2, pad=same)', output: [1, 3, 2, 2] },
+  'conv with dilation': { layer: conv([2, 2], 2, 2, 'identity', { dilation: [2, 1] }), input: [1, 4, 4, 2], parameters: 18, prints: 'Conv((2, 2), 2 => 2, dilation=(2, 1))', output: [1, 2, 3, 2] },
+  'conv with stride and dilation': { layer: conv([2, 2], 1, 2, 'identity', { dilation: 2, stride: 2, useBias: false }), input: [1, 6, 5, 1], parameters: 8, prints: 'Conv((2, 2), 1 => 2, stride=2, dilation=2, useBias=false)', output: [1, 2, 2, 2] },
+  'conv of three axes with stride and dilation': { layer: conv([2, 2, 1], 1, 2, 'identity', { dilation: 2, stride: 2 }), input: [1, 5, 3, 2, 1], parameters: 10, prints: 'Conv((2, 2, 1), 1 => 2, stride=2, dilation=2)', output: [1, 2, 1, 1, 2] },
+  'conv in groups': { layer: conv([3, 3], 4, 6, 'tanh', { groups: 2, pad: 1 }), input: [1, 3, 3, 4], parameters: 114, prints: 'Conv((3, 3), 4 => 6, tanh, pad=1, groups=2)', output: [1, 3, 3, 6] },
+  'conv of three axes in groups': { layer: conv([2, 1, 1], 2, 2, 'identity', { groups: 2 }), input: [1, 2, 2, 1, 2], parameters: 6, prints: 'Conv((2, 1, 1), 2 => 2, groups=2)', output: [1, 1, 2, 1, 2] },
+  'true convolution': { layer: conv([2, 3], 2, 1, 'identity', { crossCorrelation: false }), input: [2, 3, 3, 2], parameters: 13, prints: 'Conv((2, 3), 2 => 1, crossCorrelation=false)', output: [2, 2, 1, 1] },
+  depthwiseConv: { layer: depthwiseConv([3, 3], 2, 4, 'tanh', { pad: 1, stride: 2 }), input: [1, 4, 4, 2], parameters: 40, prints: 'Conv((3, 3), 2 => 4, tanh, stride=2, pad=1, groups=2)', output: [1, 2, 2, 4] },
+  'depthwiseConv of one axis': { layer: depthwiseConv([2], 3, 3, 'identity', { dilation: 2, stride: 2 }), input: [2, 5, 3], parameters: 9, prints: 'Conv((2,), 3 => 3, stride=2, dilation=2, groups=3)', output: [2, 2, 3] },
+  convTranspose: { layer: convTranspose([3, 3], 2, 3, 'tanh'), input: [1, 2, 3, 2], parameters: 57, prints: 'ConvTranspose((3, 3), 2 => 3, tanh)', output: [1, 4, 5, 3] },
+  'convTranspose of one axis': { layer: convTranspose([3], 2, 2, 'identity', { stride: 2, outputPadding: 1, pad: 1 }), input: [2, 3, 2], parameters: 14, prints: 'ConvTranspose((3,), 2 => 2, stride=2, pad=1, outputPadding=1)', output: [2, 6, 2] },
+  'convTranspose of three axes': { layer: convTranspose([2, 1, 2], 2, 1, 'identity', { stride: [2, 1, 1], dilation: [1, 1, 2] }), input: [1, 2, 2, 1, 2], parameters: 9, prints: 'ConvTranspose((2, 1, 2), 2 => 1, stride=(2, 1, 1), dilation=(1, 1, 2))', output: [1, 4, 2, 3, 1] },
+  'convTranspose with same padding': { layer: convTranspose([3, 2], 1, 2, 'identity', { stride: [2, 3], pad: 'same' }), input: [1, 2, 2, 1], parameters: 14, prints: 'ConvTranspose((3, 2), 1 => 2, stride=(2, 3), pad=same)', output: [1, 4, 6, 2] },
+  'convTranspose in groups': { layer: convTranspose([2, 2], 4, 2, 'identity', { groups: 2, dilation: 2, pad: [[1, 0], 0] }), input: [1, 2, 2, 4], parameters: 18, prints: 'ConvTranspose((2, 2), 4 => 2, pad=(1, 0, 0, 0), dilation=2, groups=2)', output: [1, 3, 4, 2] },
+}; // prettier-ignore
+
+const POOLING: Readonly<Record<string, Law>> = {
+  maxPool: { layer: maxPool([2, 2]), input: [2, 4, 5, 2], parameters: 0, prints: 'MaxPool((2, 2))', output: [2, 2, 2, 2] },
+  'maxPool of one axis': { layer: maxPool([3], { stride: 1, pad: [1, 0] }), input: [2, 5, 2], parameters: 0, prints: 'MaxPool((3,), stride=1, pad=(1, 0))', output: [2, 4, 2] },
+  'maxPool of three axes': { layer: maxPool([2, 2, 2], { stride: 1, pad: 'same' }), input: [1, 2, 3, 2, 1], parameters: 0, prints: 'MaxPool((2, 2, 2), stride=1, pad=same)', output: [1, 2, 3, 2, 1] },
+  'maxPool with dilation': { layer: maxPool([2, 2], { dilation: 2, pad: 1 }), input: [1, 4, 5, 2], parameters: 0, prints: 'MaxPool((2, 2), pad=1, dilation=2)', output: [1, 2, 3, 2] },
+  meanPool: { layer: meanPool([2, 3], { pad: 1 }), input: [1, 4, 4, 2], parameters: 0, prints: 'MeanPool((2, 3), pad=1)', output: [1, 3, 2, 2] },
+  'meanPool of what is inside': { layer: meanPool([3, 3], { pad: 'same', stride: 2, countIncludePad: false }), input: [1, 4, 5, 2], parameters: 0, prints: 'MeanPool((3, 3), stride=2, pad=same, countIncludePad=false)', output: [1, 2, 3, 2] },
+  'meanPool of three axes': { layer: meanPool([2, 1, 2], { stride: 1 }), input: [1, 3, 2, 3, 2], parameters: 0, prints: 'MeanPool((2, 1, 2), stride=1)', output: [1, 2, 2, 2, 2] },
+  'meanPool with dilation': { layer: meanPool([2], { dilation: 3, stride: 1 }), input: [2, 5, 2], parameters: 0, prints: 'MeanPool((2,), stride=1, dilation=3)', output: [2, 2, 2] },
+  lpPool: { layer: lpPool([2, 2]), input: [1, 4, 4, 2], parameters: 0, prints: 'LPPool((2, 2), p=2)', output: [1, 2, 2, 2] },
+  'lpPool with p 3': { layer: lpPool([2], { p: 3, stride: 1 }), input: [2, 4, 2], parameters: 0, prints: 'LPPool((2,), stride=1, p=3)', output: [2, 3, 2] },
+  globalMaxPool: { layer: globalMaxPool(), input: [2, 3, 2, 2], parameters: 0, prints: 'GlobalMaxPool()', output: [2, 1, 1, 2] },
+  globalMeanPool: { layer: globalMeanPool(), input: [2, 3, 2], parameters: 0, prints: 'GlobalMeanPool()', output: [2, 1, 2] },
+  globalLpPool: { layer: globalLpPool({ p: 4 }), input: [1, 2, 2, 2, 2], parameters: 0, prints: 'GlobalLPPool(p=4)', output: [1, 1, 1, 1, 2] },
+  adaptiveMaxPool: { layer: adaptiveMaxPool([2, 3]), input: [1, 5, 4, 2], parameters: 0, prints: 'AdaptiveMaxPool((2, 3))', output: [1, 2, 3, 2] },
+  adaptiveMeanPool: { layer: adaptiveMeanPool([2]), input: [2, 5, 2], parameters: 0, prints: 'AdaptiveMeanPool((2,))', output: [2, 2, 2] },
+  adaptiveLpPool: { layer: adaptiveLpPool([1, 2]), input: [1, 3, 4, 1], parameters: 0, prints: 'AdaptiveLPPool((1, 2), p=2)', output: [1, 1, 2, 1] },
+}; // prettier-ignore
+
+const RESAMPLING: Readonly<Record<string, Law>> = {
+  'upsample nearest': { layer: upsample('nearest', { scale: 2 }), input: [1, 2, 3, 2], parameters: 0, prints: 'Upsample(nearest, scale=2)', output: [1, 4, 6, 2] },
+  'upsample nearest to a size': { layer: upsample('nearest', { size: [5] }), input: [2, 3, 2], parameters: 0, prints: 'Upsample(nearest, size=5)', output: [2, 5, 2] },
+  'upsample linear': { layer: upsample('linear', { scale: 1.5 }), input: [2, 4, 2], parameters: 0, prints: 'Upsample(linear, scale=1.5)', output: [2, 6, 2] },
+  'upsample bilinear': { layer: upsample('bilinear', { scale: [2, 3] }), input: [1, 2, 3, 2], parameters: 0, prints: 'Upsample(bilinear, scale=(2, 3))', output: [1, 4, 9, 2] },
+  'upsample with corners aligned': { layer: upsample('bilinear', { size: [5, 4], alignCorners: true }), input: [1, 3, 2, 2], parameters: 0, prints: 'Upsample(bilinear, size=(5, 4), alignCorners=true)', output: [1, 5, 4, 2] },
+  'upsample trilinear': { layer: upsample('trilinear', { size: 3 }), input: [1, 2, 2, 2, 1], parameters: 0, prints: 'Upsample(trilinear, size=3)', output: [1, 3, 3, 3, 1] },
+  pixelShuffle: { layer: pixelShuffle(2), input: [1, 2, 3, 8], parameters: 0, prints: 'PixelShuffle(2)', output: [1, 4, 6, 2] },
+  'pixelShuffle of three axes': { layer: pixelShuffle(2), input: [1, 1, 2, 1, 8], parameters: 0, prints: 'PixelShuffle(2)', output: [1, 2, 4, 2, 1] },
+}; // prettier-ignore
+
+const NORMALISATION: Readonly<Record<string, Law>> = {
+  batchNorm: { layer: batchNorm(3, 'tanh'), input: [4, 3], parameters: 6, states: 7, prints: 'BatchNorm(3, tanh)', output: [4, 3] },
+  'batchNorm of images': { layer: batchNorm(2), input: [2, 2, 3, 2], parameters: 4, states: 5, prints: 'BatchNorm(2)', output: [2, 2, 3, 2] },
+  'batchNorm without parameters and statistics': { layer: batchNorm(2, 'identity', { affine: false, trackStats: false }), input: [4, 2], parameters: 0, states: 1, prints: 'BatchNorm(2, affine=false, trackStats=false)', output: [4, 2] },
+  'batchNorm with other constants': { layer: batchNorm(2, 'sigmoid', { epsilon: 0.1, momentum: 0.5 }), input: [3, 2], parameters: 4, states: 5, prints: 'BatchNorm(2, sigmoid, epsilon=0.1, momentum=0.5)', output: [3, 2] },
+  groupNorm: { layer: groupNorm(4, 2, 'tanh'), input: [2, 2, 2, 4], parameters: 8, prints: 'GroupNorm(4, 2, tanh)', output: [2, 2, 2, 4] },
+  'groupNorm of vectors': { layer: groupNorm(6, 2, 'identity', { affine: false }), input: [2, 6], parameters: 0, prints: 'GroupNorm(6, 2, affine=false)', output: [2, 6] },
+  instanceNorm: { layer: instanceNorm(2), input: [2, 3, 2, 2], parameters: 0, prints: 'InstanceNorm(2)', output: [2, 3, 2, 2] },
+  'instanceNorm with everything': { layer: instanceNorm(2, 'tanh', { affine: true, trackStats: true }), input: [2, 4, 2], parameters: 4, states: 5, prints: 'InstanceNorm(2, tanh, affine=true, trackStats=true)', output: [2, 4, 2] },
+  layerNorm: { layer: layerNorm(3, 'tanh'), input: [2, 4, 3], parameters: 6, prints: 'LayerNorm(3, tanh)', output: [2, 4, 3] },
+  'layerNorm of two axes': { layer: layerNorm([2, 3]), input: [2, 2, 3], parameters: 12, prints: 'LayerNorm(2, 3)', output: [2, 2, 3] },
+  'layerNorm over the batch, too': { layer: layerNorm(3, 'identity', { dims: [0, -1] }), input: [2, 3], parameters: 6, prints: 'LayerNorm(3, dims=[0, -1])', output: [2, 3] },
+  rmsNorm: { layer: rmsNorm(4), input: [2, 3, 4], parameters: 4, prints: 'RMSNorm(4)', output: [2, 3, 4] },
+  'weightNorm of dense': { layer: weightNorm(dense(3, 2, 'tanh')), input: [4, 3], parameters: 10, prints: 'WeightNorm(', output: [4, 2] },
+  'weightNorm of conv': { layer: weightNorm(conv([2, 2], 2, 3), ['weight', 'bias'], { dims: [-1] }), input: [1, 3, 3, 2], parameters: 33, prints: 'WeightNorm(', output: [1, 2, 2, 3] },
+  'spectralNorm of dense': { layer: spectralNorm(dense(3, 2, 'tanh')), input: [4, 3], parameters: 8, states: 3, prints: 'SpectralNorm(', output: [4, 2] },
+  'spectralNorm of conv': { layer: spectralNorm(conv([2, 2], 2, 3), 'weight', { iterations: 2 }), input: [1, 3, 3, 2], parameters: 27, states: 4, prints: 'SpectralNorm(', output: [1, 2, 2, 3] },
+  variationalHiddenDropout: { layer: variationalHiddenDropout(0.4), input: [4, 5], parameters: 0, states: 6, prints: 'VariationalHiddenDropout(0.4)', output: [4, 5] },
+  'variationalHiddenDropout of features': { layer: variationalHiddenDropout(0.5, { dims: -1 }), input: [2, 3, 4], parameters: 0, states: 6, prints: 'VariationalHiddenDropout(0.5, dims=[-1])', output: [2, 3, 4] },
+  'a small convolutional network': { layer: chain(conv([3, 3], 1, 2), batchNorm(2, 'tanh'), meanPool([2, 2]), flattenLayer(), dense(2, 2)), input: [2, 4, 4, 1], parameters: 30, states: 5, prints: 'Chain(', output: [2, 2] },
+}; // prettier-ignore
+
+export const VISION: Readonly<Record<string, Law>> = {
+  ...CONVOLUTION,
+  ...POOLING,
+  ...RESAMPLING,
+  ...NORMALISATION,
+};

@@ -4,7 +4,9 @@
 import type { Cell } from '../../src/graph/workspace.js';
 import type { NonlinearRetcode } from '../retcode.js';
 import type { NonlinearKind } from './problem.js';
+import type { Tensor } from '../../src/core/tree.js';
 import type { Session } from './session.js';
+import type { Maps } from './system.js';
 import type { Watch } from './termination.js';
 
 /** How a solve ended. */
@@ -21,6 +23,15 @@ export interface Ending {
  */
 export type Solving = Generator<Cell, Ending, number[]>;
 
+/** An iteration as traced operations: how `unrolled()` differentiates it. */
+export interface Recorded {
+  /** How many copies of the state it works on; all begin as the start, and the last is the result. */
+  readonly copies: number;
+  readonly advance: (state: readonly Tensor[], maps: Maps) => readonly Tensor[];
+  /** The state before, from the state after. Without it, the states are kept. */
+  readonly retreat?: (state: readonly Tensor[], maps: Maps) => readonly Tensor[];
+}
+
 export interface NonlinearAlgorithm {
   readonly kind: 'nonlinearAlgorithm';
   readonly name: string;
@@ -28,13 +39,22 @@ export interface NonlinearAlgorithm {
   readonly solves: readonly NonlinearKind[];
   /**
    * Make the cells and steps of a session, once. The function returned makes one solve, from `session.u0` and with the operands that are bound then;
-   * it is called again and again. It starts the watch, counts evaluations in `watch.evaluations`, and lets the watch judge each residual.
+   * it is called again and again, each time with a watch that starts anew. It counts evaluations in `watch.evaluations`, and lets the watch judge each residual.
    */
   readonly open: (session: Session, watch: Watch) => () => Solving;
+  /** Absent where the iterations cannot be recorded. */
+  readonly recorded?: Recorded;
 }
 
+export const defineAlgorithm = (algorithm: Omit<NonlinearAlgorithm, 'kind'>): NonlinearAlgorithm =>
+  Object.freeze({ kind: 'nonlinearAlgorithm', ...algorithm });
+
 /** @throws TypeError when `x` is no algorithm for that kind of problem; `what` is what the caller calls it. */
-export function checkNonlinearAlgorithm(x: unknown, kind: NonlinearKind, what: string): asserts x is NonlinearAlgorithm {
+export function checkNonlinearAlgorithm(
+  x: unknown,
+  kind: NonlinearKind,
+  what: string,
+): asserts x is NonlinearAlgorithm {
   const example = kind === 'fixedPoint' ? 'anderson()' : 'newtonRaphson()';
   const given = x as Partial<NonlinearAlgorithm> | null | undefined;
   if (given?.kind !== 'nonlinearAlgorithm') {
@@ -43,4 +63,11 @@ export function checkNonlinearAlgorithm(x: unknown, kind: NonlinearKind, what: s
   }
   if (given.solves?.includes(kind) === true) return;
   throw new TypeError(`${what}: ${given.name} does not solve ${kind} problems; take one that does, such as ${example}`);
+}
+
+/** Run a solve to its end where values can be read at once. */
+export function drive(solving: Solving, read: (cell: Cell) => number[]): Ending {
+  let step = solving.next();
+  while (step.done !== true) step = solving.next(read(step.value));
+  return step.value;
 }

@@ -86,4 +86,3 @@ export function hoist(traced: Graph, changing: number): Hoisted {
   const wanted = [...border.keys()];
   return { prologue: { nodes: liveNodes(wanted), inputs: fixed, outputs: wanted }, loop, used };
 }
-

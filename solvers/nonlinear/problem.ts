@@ -41,11 +41,7 @@ function check(where: string, f: unknown, u0: unknown, shape: string): void {
  * @param p - Parameters: any tree of tensors (plain values in it are passed through).
  * @throws TypeError for a wrong kind of argument.
  */
-export function nonlinearProblem<U extends Tree, P>(
-  f: (u: U, p: P) => Tree,
-  u0: U,
-  p: P,
-): NonlinearProblem<U, P> {
+export function nonlinearProblem<U extends Tree, P>(f: (u: U, p: P) => Tree, u0: U, p: P): NonlinearProblem<U, P> {
   check('nonlinearProblem', f, u0, '(u, p) => residual');
   return Object.freeze({ kind: 'nonlinear', f, u0, p });
 }
@@ -58,11 +54,7 @@ export function nonlinearProblem<U extends Tree, P>(
  * @param p - Parameters: any tree of tensors (plain values in it are passed through).
  * @throws TypeError for a wrong kind of argument.
  */
-export function fixedPointProblem<U extends Tree, P>(
-  f: (u: U, p: P) => U,
-  u0: U,
-  p: P,
-): FixedPointProblem<U, P> {
+export function fixedPointProblem<U extends Tree, P>(f: (u: U, p: P) => U, u0: U, p: P): FixedPointProblem<U, P> {
   check('fixedPointProblem', f, u0, '(u, p) => u');
   return Object.freeze({ kind: 'fixedPoint', f, u0, p });
 }

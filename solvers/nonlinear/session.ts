@@ -1,6 +1,7 @@
 /**
  * The places in which one solve of an equation runs: made once, and used again by the next run of the same solve.
  */
+import * as tf from '@tensorflow/tfjs';
 import { openWorkspace } from '../../src/graph/program.js';
 import type { RunContext } from '../../src/graph/primitive.js';
 import type { Cell, Workspace } from '../../src/graph/workspace.js';
@@ -42,6 +43,61 @@ export class Step {
   }
 }
 
+/** A few numbers that a step computes and the host reads, in a form that the workspace reads cheaply. */
+export class Numbers {
+  readonly values: Float64Array;
+  /** Outputs of a step: one scalar each where they can be read at once, else one vector, since each reading waits. */
+  readonly cells: readonly Cell[];
+
+  constructor(
+    private readonly ws: Workspace,
+    count: number,
+  ) {
+    this.values = new Float64Array(count);
+    this.cells = ws.immediate ? Array.from({ length: count }, () => ws.cell([])) : [ws.cell([count])];
+  }
+
+  /** In a program: the outputs for {@link cells}. */
+  pack(scalars: readonly Tensor[]): readonly Tensor[] {
+    return this.ws.immediate ? scalars : [tf.stack([...scalars])];
+  }
+
+  /** Where the workspace is immediate: fill {@link values}. */
+  read(): void {
+    const { ws, values, cells } = this;
+    for (let i = 0; i < values.length; i++) values[i] = ws.scalar(cells[i]);
+  }
+
+  /** Where it is not: what was read of `cells[0]`. */
+  accept(read: readonly number[]): void {
+    this.values.set(read);
+  }
+}
+
+/** A few numbers that the host writes and a step takes. */
+export class Coefficients {
+  /** Inputs of a step: one scalar each, or one vector where each writing is a transfer. */
+  readonly cells: readonly Cell[];
+
+  constructor(
+    private readonly ws: Workspace,
+    private readonly count: number,
+  ) {
+    this.cells = ws.immediate ? Array.from({ length: count }, () => ws.cell([])) : [ws.cell([count])];
+  }
+
+  /** In a program: the scalars, from the inputs that stand for {@link cells}. */
+  unpack(inputs: readonly Tensor[]): readonly Tensor[] {
+    return this.ws.immediate ? inputs : tf.unstack(inputs[0]);
+  }
+
+  write(values: Float64Array): void {
+    const { ws, cells, count } = this;
+    if (ws.immediate) for (let i = 0; i < count; i++) ws.put(cells[i], values[i]);
+    else ws.write(cells[0], Array.from(values.subarray(0, count)));
+  }
+}
+
 export class Session {
   readonly ws: Workspace;
   /** Where to start. It stands for the caller's buffer: read it, never write it. */
@@ -63,6 +119,19 @@ export class Session {
   /** A place like the state, or of the given shape. */
   cell(shape: readonly number[] = this.system.state.shape): Cell {
     return this.ws.cell(shape);
+  }
+
+  numbers(count: number): Numbers {
+    return new Numbers(this.ws, count);
+  }
+
+  coefficients(count: number): Coefficients {
+    return new Coefficients(this.ws, count);
+  }
+
+  /** A step that sets `cell` to the start. */
+  loader(cell: Cell): Step {
+    return this.step('start', [this.u0], [cell], ([u]) => [tf.clone(u)]);
   }
 
   /**

@@ -3,7 +3,15 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { ravel } from '../../src/core/flatten.js';
-import { flatten, formatPath, isTensor, leavesWithPaths, treeMap, type Tensor, type Tree } from '../../src/core/tree.js';
+import {
+  flatten,
+  formatPath,
+  isTensor,
+  leavesWithPaths,
+  treeMap,
+  type Tensor,
+  type Tree,
+} from '../../src/core/tree.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import { formatShape, sameShape, type Graph, type Spec } from '../../src/graph/graph.js';
 import { Program, replay } from '../../src/graph/program.js';
@@ -45,11 +53,15 @@ export class System {
     readonly operands: readonly Spec[],
   ) {}
 
-  /** The program of that name: `build` is traced when it is first asked for. */
+  /**
+   * The program of that name: `build` is traced when it is first asked for. What depends on none of the first `changing` inputs goes into
+   * its prologue.
+   */
   program(
     name: string,
     specs: readonly Spec[],
     build: (own: Tensor[], maps: Maps) => readonly Tensor[],
+    changing: number = specs.length,
   ): LoopPrograms {
     let made = this.programs.get(name);
     if (made === undefined) {
@@ -57,7 +69,7 @@ export class System {
         const operands = given.slice(specs.length);
         return build(given.slice(0, specs.length), this.maps(operands));
       });
-      const { prologue, loop, used } = hoist(graph, specs.length);
+      const { prologue, loop, used } = hoist(graph, changing);
       made = { prologue: prologue === null ? null : new Program(prologue), loop: new Program(loop), used };
       this.programs.set(name, made);
     }
@@ -84,11 +96,11 @@ export class System {
       jvp: (u, v) => {
         // The transpose of the transpose.
         const trace = currentTrace() as Trace;
-        const zero = fresh(tf.zeros(this.image.shape));
+        const zero = fresh(tf.zeros([...this.image.shape]));
         const since = trace.nodes.length;
         const pulled = trace.valueOf(pull(u, zero));
         const [pushed] = backpropagate(trace, [{ value: pulled, dy: v }], [trace.valueOf(zero)], since);
-        const jv = pushed ?? tf.zeros(this.image.shape);
+        const jv = pushed ?? tf.zeros([...this.image.shape]);
         return this.kind === 'fixedPoint' ? tf.sub(jv, v) : jv;
       },
     };
@@ -154,7 +166,8 @@ export function traceSystem(
 
 function asResidual(y: unknown): Tensor {
   const leaves = leavesWithPaths(y);
-  if (leaves.length === 0) throw new TypeError('nonlinearProblem: f must return a tensor or a tree of tensors, the residual');
+  if (leaves.length === 0)
+    throw new TypeError('nonlinearProblem: f must return a tensor or a tree of tensors, the residual');
   for (const { leaf, path } of leaves) {
     if (leaf.dtype === 'float32') continue;
     throw new TypeError(`nonlinearProblem: f must return float32, got ${leaf.dtype} at ${formatPath(path)}`);

@@ -16,10 +16,13 @@ export interface Termination {
   readonly maxIters: number;
   /** Iterations without progress before a solve counts as stalled. */
   readonly patience: number;
-  /** A residual that many times the first counts as divergence. */
-  readonly divergence: number;
+  /** A residual that many times the first counts as divergence; null for the default of the kind of problem. */
+  readonly divergence: number | null;
   readonly storeTrace: boolean;
 }
+
+/** A plain iteration that got that far from where it began does not come back. */
+const DIVERGENCE = 1e8;
 
 /** Progress means that the best residual falls at least to this fraction of what it was. */
 const PROGRESS = 0.999;
@@ -41,6 +44,8 @@ export class Watch {
   /** The norm of the best residual so far, and the scale that belongs to it. */
   best = Infinity;
   scale = 0;
+  /** The iteration whose state is the best. */
+  bestAt = 0;
   /** Was the residual judged last the best so far? */
   improved = false;
   /** The norm judged last. */
@@ -50,6 +55,7 @@ export class Watch {
   private mark = Infinity;
   private markedAt = 0;
   private readonly relativeToImage: boolean;
+  private readonly divergence: number;
   private readonly weight: number;
   private readonly imageWeight: number;
 
@@ -58,6 +64,7 @@ export class Watch {
     { kind, state, image }: System,
   ) {
     this.relativeToImage = kind === 'fixedPoint';
+    this.divergence = termination.divergence ?? (this.relativeToImage ? DIVERGENCE : Infinity);
     const mean = termination.norm === 'rms';
     this.weight = mean ? 1 / sizeOf(image.shape) : 1;
     this.imageWeight = mean ? 1 / sizeOf(state.shape) : 1;
@@ -65,8 +72,7 @@ export class Watch {
 
   /** In a program: `[size of the residual, size of the image]` as scalars, what {@link judge} takes. The sum of squares, or the largest magnitude. */
   measure(residual: Tensor, image: Tensor): [Tensor, Tensor] {
-    const size = (x: Tensor): Tensor =>
-      this.termination.norm === 'max' ? tf.max(tf.abs(x)) : tf.sum(tf.square(x));
+    const size = (x: Tensor): Tensor => (this.termination.norm === 'max' ? tf.max(tf.abs(x)) : tf.sum(tf.square(x)));
     return [size(residual), this.relativeToImage ? size(image) : size(residual)];
   }
 
@@ -76,7 +82,7 @@ export class Watch {
   }
 
   start(): void {
-    this.iterations = this.evaluations = this.markedAt = 0;
+    this.iterations = this.evaluations = this.markedAt = this.bestAt = 0;
     this.best = this.last = this.first = this.mark = Infinity;
     this.scale = 0;
     this.improved = false;
@@ -88,30 +94,44 @@ export class Watch {
     return this.termination.abstol + this.termination.reltol * this.scale;
   }
 
+  /** Report what another watch saw. */
+  adopt({ best, scale, bestAt, first, last, trace }: Watch): void {
+    Object.assign(this, { best, scale, bestAt, first, last, trace });
+  }
+
+  /** Count iterations whose residuals are known only as Euclidean norms of `size` numbers, and which need no judgement. */
+  pass(norms: readonly number[], size: number): void {
+    this.iterations += norms.length;
+    if (!this.termination.storeTrace) return;
+    const weight = this.termination.norm === 'rms' ? Math.sqrt(1 / size) : 1;
+    for (const norm of norms) this.trace.push(norm * weight);
+  }
+
   /**
    * Look at the residual of another iterate: how the solve ends with it, or null to go on.
    *
    * @param residual, image As {@link measure} computed them.
    */
   judge(residual: number, image: number): NonlinearRetcode | null {
-    const { abstol, reltol, maxIters, patience, divergence, storeTrace } = this.termination;
+    const { abstol, reltol, maxIters, patience, storeTrace } = this.termination;
     const norm = this.norm(residual);
     const k = this.first === Infinity ? 0 : ++this.iterations;
     if (k === 0) this.first = norm;
     const scale = this.relativeToImage ? this.norm(image, this.imageWeight) : this.first;
     this.last = norm;
     if (storeTrace) this.trace.push(norm);
-    this.improved = norm < this.best;
+    this.improved = norm < this.best || k === 0;
     if (this.improved) {
       this.best = norm;
       this.scale = scale;
+      this.bestAt = k;
     }
     if (!(norm < Infinity)) {
       if (k === 0) this.first = norm;
       return 'Unstable';
     }
     if (norm <= abstol + reltol * scale) return 'Success';
-    if (norm > divergence * this.first) return 'Unstable';
+    if (norm > this.divergence * this.first) return 'Unstable';
     if (this.best < PROGRESS * this.mark) {
       this.mark = this.best;
       this.markedAt = k;

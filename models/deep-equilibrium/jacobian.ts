@@ -1,0 +1,67 @@
+/**
+ * What the Jacobian of the layer at the equilibrium says: its size, which regularisation keeps small, and its spectral radius.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { normal, split, type Key } from '../../src/core/random.js';
+import type { Tensor } from '../../src/core/tree.js';
+import { compile, stopGradient, vjp } from '../../src/graph/index.js';
+
+/**
+ * An estimate of `|J|_F^2 / n` for the Jacobian J of `f` at `z` and n elements of `z`, by Hutchinson's method: the mean of
+ * `|J' v|^2 / n` over `probes` standard normal vectors v (S. Bai, V. Koltun, J. Z. Kolter, Stabilizing Equilibrium Models by Jacobian Regularization,
+ * ICML 2021). Differentiable in what `f` closes over; `z` counts as a constant.
+ *
+ * @param key Decides the vectors.
+ * @returns A scalar.
+ */
+export function jacobianLoss(f: (z: Tensor) => Tensor, z: Tensor, key: Key, probes = 1): tf.Scalar {
+  if (!Number.isSafeInteger(probes) || probes < 1) {
+    throw new RangeError(`jacobianLoss: probes must be a positive integer, got ${probes}`);
+  }
+  return tf.tidy(() => {
+    const at = stopGradient(z);
+    const keys = split(key, probes);
+    const [, pull] = vjp(f, at);
+    const sizes = keys.map((k) => tf.sum(tf.square(pull(normal(k, z.shape))[0])));
+    return tf.div<tf.Scalar>(tf.addN(sizes), probes * z.size);
+  });
+}
+
+/** Iterations of the power method, and how many of the last are averaged. */
+export interface PowerOptions {
+  readonly iterations?: number;
+}
+
+/**
+ * An estimate of the spectral radius of the Jacobian of `f` at `z`, by power iteration with the transposed Jacobian: below 1, plain
+ * iteration converges there. Without derivative.
+ *
+ * @param key Decides the first vector.
+ * @param options.iterations Default 50; the estimate is the mean growth over the second half of them.
+ */
+export function spectralRadius(f: (z: Tensor) => Tensor, z: Tensor, key: Key, options: PowerOptions = {}): tf.Scalar {
+  const { iterations = 50 } = options;
+  if (!Number.isSafeInteger(iterations) || iterations < 2) {
+    throw new RangeError(`spectralRadius: iterations must be an integer from 2 on, got ${iterations}`);
+  }
+  const step = compile((v: Tensor, at: Tensor): [Tensor, Tensor] => {
+    const [, pull] = vjp(f, at);
+    const [next] = pull(v);
+    const size = tf.sqrt(tf.sum(tf.square(next)));
+    const zero = tf.cast(tf.equal(size, 0), 'float32');
+    return [tf.div(next, tf.add(size, zero)), size];
+  });
+  return tf.tidy(() => {
+    const at = stopGradient(z);
+    let v: Tensor = normal(key, z.shape);
+    v = tf.div(v, tf.sqrt(tf.sum(tf.square(v))));
+    const sizes: Tensor[] = [];
+    for (let i = 0; i < iterations; i++) {
+      const [next, size] = step(v, at);
+      v = next;
+      if (i >= iterations / 2) sizes.push(size);
+    }
+    const positive = tf.maximum(tf.stack(sizes), 1e-30);
+    return stopGradient(tf.exp(tf.mean(tf.log(positive))) as tf.Scalar);
+  });
+}

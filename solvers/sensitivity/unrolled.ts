@@ -1,0 +1,166 @@
+/**
+ * The derivative of the iterations that a solve made: one backward sweep over them, each state computed again or undone.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor } from '../../src/core/tree.js';
+import { backpropagate } from '../../src/graph/differentiate.js';
+import type { Spec } from '../../src/graph/graph.js';
+import type { Primitive } from '../../src/graph/primitive.js';
+import { currentTrace, type Trace } from '../../src/graph/trace.js';
+import type { Cell } from '../../src/graph/workspace.js';
+import type { Recorded } from '../nonlinear/algorithm.js';
+import { bindAll } from '../nonlinear/run.js';
+import { Sessions, type Session, type Step } from '../nonlinear/session.js';
+import type { System } from '../nonlinear/system.js';
+
+/** Where the statistics of a solve say which iterate was returned. */
+const BEST_AT = 3;
+
+/** The cells and steps of one sweep. */
+class Sweep {
+  private readonly load: Step[];
+  private readonly advance: Step;
+  private readonly pull: Step;
+  private readonly retreat: Step | null;
+  private readonly state: Cell[];
+  private readonly next: Cell[];
+  private readonly cotangents: Cell[];
+  private readonly nextCotangents: Cell[];
+  private readonly sums: Cell[];
+  private readonly nextSums: Cell[];
+  /** The states of every so many iterations. */
+  private readonly kept: Cell[][] = [];
+  private readonly every: number;
+  readonly statistics: Cell;
+  readonly dy: Cell;
+
+  constructor(
+    readonly session: Session,
+    private readonly recorded: Recorded,
+    wanted: readonly number[],
+    keepEvery: number,
+  ) {
+    this.every = recorded.retreat === undefined ? 1 : keepEvery;
+    const { ws, system } = session;
+    const { copies } = recorded;
+    const places = (count: number): Cell[] => Array.from({ length: count }, () => session.cell());
+    const sums = (): Cell[] => wanted.map((i) => ws.cell(system.operands[i].shape));
+    [this.state, this.next] = [places(copies), places(copies)];
+    [this.cotangents, this.nextCotangents] = [places(copies), places(copies)];
+    [this.sums, this.nextSums] = [sums(), sums()];
+    this.statistics = ws.slot([BEST_AT + 1], 'int32');
+    this.dy = ws.slot(system.state.shape);
+    this.load = this.state.map((cell) => session.loader(cell));
+    this.advance = session.step('advance', this.state, this.next, (state, maps) => recorded.advance(state, maps));
+    const { retreat } = recorded;
+    this.retreat = retreat === undefined ? null : session.step('retreat', this.next, this.state, retreat);
+    this.pull = session.step(
+      `pull ${wanted.join()}`,
+      [...this.state, ...this.cotangents, ...this.sums],
+      [...this.nextCotangents, ...this.nextSums],
+      (own, maps) => {
+        const trace = currentTrace() as Trace;
+        const state = own.slice(0, copies);
+        const since = trace.nodes.length;
+        const after = recorded.advance(state, maps);
+        const targets = after.map((x, i) => ({ value: trace.valueOf(x), dy: own[copies + i] }));
+        const xs = [...state, ...wanted.map((i) => maps.operands[i])];
+        const grads = backpropagate(trace, targets, xs.map((x) => trace.valueOf(x)), since); // prettier-ignore
+        const filled = grads.map((g, i) => g ?? tf.zeros(xs[i].shape));
+        return filled.map((g, i) => (i < copies ? g : tf.add(own[2 * copies + i - copies], g)));
+      },
+    );
+  }
+
+  run(): { readonly start: Cell[]; readonly sums: Cell[] } {
+    const { session, state, next, cotangents, nextCotangents, sums, nextSums, recorded } = this;
+    const { ws } = session;
+    session.epoch++;
+    const steps = ws.read(this.statistics)[BEST_AT];
+    for (const load of this.load) load.run();
+    for (let k = 0; k < steps; k++) {
+      this.advance.run();
+      if (k % this.every === 0) {
+        this.kept[k / this.every] ??= state.map((cell) => ws.cell(cell.shape));
+        state.forEach((cell, i) => { ws.swap(cell, this.kept[k / this.every][i]); }); // prettier-ignore
+      }
+      state.forEach((cell, i) => { ws.swap(cell, next[i]); }); // prettier-ignore
+    }
+    for (const cell of [...cotangents, ...sums]) ws.fill(cell, 0);
+    ws.write(cotangents[recorded.copies - 1], ws.read(this.dy));
+    for (let k = steps - 1; k >= 0; k--) {
+      if (k % this.every === 0) {
+        state.forEach((cell, i) => { ws.swap(cell, this.kept[k / this.every][i]); }); // prettier-ignore
+      } else {
+        state.forEach((cell, i) => { ws.swap(cell, next[i]); }); // prettier-ignore
+        this.retreat?.run();
+      }
+      this.pull.run();
+      cotangents.forEach((cell, i) => { ws.swap(cell, nextCotangents[i]); }); // prettier-ignore
+      sums.forEach((cell, i) => { ws.swap(cell, nextSums[i]); }); // prettier-ignore
+    }
+    return { start: cotangents, sums };
+  }
+}
+
+/**
+ * (u0, cotangent of u, statistics, ...operands) -> cotangent of u0, then those of the operands numbered in `wanted`.
+ */
+export function unrolledAdjoint(
+  system: System,
+  recorded: Recorded,
+  wanted: readonly number[],
+  keepEvery: number,
+): Primitive {
+  const outputs: Spec[] = [system.state, ...wanted.map((i) => system.operands[i])];
+  const sessions = new Sessions(system, (session) => new Sweep(session, recorded, wanted, keepEvery));
+  return {
+    name: 'unrolled adjoint',
+    outputs,
+    run: ([u0, dy, statistics, ...operands], context) => {
+      const sweep = sessions.acquire(context);
+      const { ws } = sweep.session;
+      try {
+        bindAll(sweep.session, u0, operands);
+        ws.bind(sweep.dy, dy);
+        ws.bind(sweep.statistics, statistics);
+        const { start, sums } = sweep.run();
+        const total = start.slice(1).reduce<Cell>((sum, cell) => {
+          const [a, b] = [ws.read(sum), ws.read(cell)];
+          ws.write(sum, a.map((x, i) => x + b[i])); // prettier-ignore
+          return sum;
+        }, start[0]);
+        return [ws.copy(total), ...sums.map((cell) => ws.copy(cell))];
+      } finally {
+        sessions.release(sweep);
+      }
+    },
+    dispose: () => {
+      sessions.dispose();
+      system.dispose();
+    },
+  };
+}
+
+/** Record the adjoint: cotangents of (u0, ...operands). */
+export function unrolledDerivative(
+  system: System,
+  recorded: Recorded,
+  [u0, ...operands]: readonly Tensor[],
+  dy: Tensor,
+  statistics: Tensor,
+  needed: readonly boolean[],
+  keepEvery: number,
+): (Tensor | null)[] {
+  const wanted = operands.flatMap((x, i) => (needed[i + 1] && x.dtype === 'float32' ? [i] : []));
+  const trace = currentTrace() as Trace;
+  const [du0, ...grads] = trace.primitive(unrolledAdjoint(system, recorded, wanted, keepEvery), [
+    u0,
+    dy,
+    statistics,
+    ...operands,
+  ]);
+  const result: (Tensor | null)[] = [du0, ...operands.map(() => null)];
+  wanted.forEach((i, j) => (result[i + 1] = grads[j]));
+  return result;
+}

@@ -1,145 +1,174 @@
 /**
- * The 2-50-2 tanh network on the cube of its input, forward and with its gradients, through the executors without tensors:
- * compiled in both precisions, beside tfjs's cpu backend and, where its files are given, the hand-written limit.
+ * Two tanh networks, 2-50-2 on the cube of its input and 64-256-64, forward and with gradients: nullcline on addresses (as
+ * solvers call it) and through ordinary tensors, beside the hand-written limit, plain tfjs and `@jax-js/jax`.
  *
- *   npx tsx bench/mlp.ts [directory of limit_wasm.mjs]
+ *   npx tsx bench/mlp.ts [directory of limit32.wasm and limit64.wasm]
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import 'nullcline';
-import type { Buffer, Executor } from '../src/graph/executor.js';
+import '@tensorflow/tfjs-backend-wasm';
 import type { Graph, Spec } from '../src/graph/graph.js';
-import { interpreter } from '../src/graph/interpret.js';
-import type { RunContext } from '../src/graph/primitive.js';
 import { simplify } from '../src/graph/simplify.js';
 import { traceGraph } from '../src/graph/trace.js';
-import { NullclineBackend } from '../src/wasm/backend.js';
-import { wasmExecutor } from '../src/wasm/executor.js';
-import { RawProgram } from '../src/wasm/raw.js';
+import { compile } from '../src/index.js';
 import { registerNullcline } from '../src/wasm/register.js';
-
-const HIDDEN = 50;
-const BATCHES = [1, 20, 512];
-
-const spec = (...shape: number[]): Spec => ({ shape, dtype: 'float32' });
-const specs = (batch: number): Spec[] => [spec(batch, 2), spec(2, HIDDEN), spec(HIDDEN), spec(HIDDEN, 2), spec(2)];
-
-const network = ([x, w1, b1, w2, b2]: tf.Tensor[]): tf.Tensor =>
-  tf.add(tf.matMul(tf.tanh(tf.add(tf.matMul(tf.pow(x, 3), w1), b1)), w2), b2);
-
-const forward = (batch: number): Graph => traceGraph(specs(batch), (xs) => [network(xs)]);
-
-/** The value, and the cotangents of the input and of all parameters for a given one of the output. */
-const gradient = (batch: number): Graph =>
-  traceGraph([...specs(batch), spec(batch, 2)], ([dy, ...rest]) => {
-    const xs = [dy, ...rest].slice(0, 5);
-    const cotangent = [dy, ...rest][5];
-    return [network(xs), ...tf.grads((...given: tf.Tensor[]) => network(given))(xs, cotangent)];
-  });
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
-}
-
-/** Microseconds per call: the median of some rounds of about 10 ms, after the engine has optimised. */
-function time(f: () => void): number {
-  const start = performance.now();
-  let calls = 0;
-  while (performance.now() - start < 150) {
-    f();
-    calls++;
-  }
-  const reps = Math.max(1, Math.round(calls / 15));
-  const rounds = Array.from({ length: 15 }, () => {
-    const since = performance.now();
-    for (let i = 0; i < reps; i++) f();
-    return ((performance.now() - since) / reps) * 1000;
-  });
-  return median(rounds);
-}
-
-function measure(graph: Graph, executor: Executor, backendName: string): number {
-  const backend = tf.engine().findBackend(backendName);
-  const executable = executor.prepare(graph, backend, backendName);
-  const inputs = graph.inputs.map(({ shape, dtype }): Buffer => {
-    const values = Float32Array.from({ length: shape.reduce((n, d) => n * d, 1) }, () => Math.random() - 0.5);
-    return { dataId: backend.write(values, shape, dtype), shape, dtype };
-  });
-  const context: RunContext = { backend, backendName, records: [], onEnd: () => undefined };
-  const us = time(() => {
-    for (const { dataId } of executable.run(inputs, [], context)) backend.disposeData(dataId);
-  });
-  executable.dispose();
-  return us;
-}
-
-/** On addresses, as a solver calls it. */
-function measureRaw(graph: Graph, backendName: string): number {
-  const backend = tf.engine().findBackend(backendName);
-  if (!(backend instanceof NullclineBackend)) throw new Error(`${backendName} is not a compiled backend`);
-  const program = new RawProgram(graph, backend, backendName);
-  const allocate = ({ shape }: Spec): number => {
-    const n = shape.reduce((x, d) => x * d, 1);
-    const pointer = backend.heap.allocate(n * (backend.precision / 8));
-    const floats = backend.precision === 64 ? backend.heap.f64 : backend.heap.f32;
-    for (let i = 0; i < n; i++) floats[pointer / (backend.precision / 8) + i] = Math.random() - 0.5;
-    return pointer;
-  };
-  const inputs = graph.inputs.map(allocate);
-  const outputs = graph.outputs.map(allocate);
-  inputs.forEach((pointer, i) => {
-    program.bindInput(i, pointer);
-  });
-  outputs.forEach((pointer, i) => {
-    program.bindOutput(i, pointer);
-  });
-  const us = time(() => {
-    program.run();
-  });
-  program.dispose();
-  for (const pointer of [...inputs, ...outputs]) backend.heap.release(pointer);
-  return us;
-}
-
-interface LimitLine {
-  readonly what: string;
-  readonly n: string;
-  readonly B: number;
-  readonly seconds_median: number;
-}
-
-function limits(directory: string | undefined, bits: 32 | 64): LimitLine[] {
-  if (directory === undefined || !existsSync(join(directory, 'limit_wasm.mjs'))) return [];
-  const script = join(directory, 'limit_wasm.mjs');
-  const text = execFileSync(process.execPath, [script, join(directory, `limit${bits}.wasm`), String(bits)]).toString();
-  return text.trim().split('\n').map((line) => JSON.parse(line) as LimitLine); // prettier-ignore
-}
+import { loadJax } from './support/jax.js';
+import { fastest, Limit } from './support/limit.js';
+import { race, report, Table, type Contestant } from './support/measure.js';
+import { rawCall } from './support/raw.js';
 
 tf.env().set('PROD', true);
-await tf.setBackend('cpu');
 registerNullcline();
+await tf.setBackend('cpu');
+const jax = await loadJax();
 
-const directory = process.argv[2];
-const columns = ['network 2-50-2', 'batch', 'bits', 'buffers', 'raw', 'limit', 'raw/limit', 'tfjs cpu', 'cpu/raw'];
-console.log(columns.map((c, i) => (i === 0 ? c.padEnd(20) : c.padStart(10))).join(''));
+const BATCHES = [1, 20, 512];
+
+interface Network {
+  readonly name: string;
+  readonly inputs: number;
+  readonly hidden: number;
+  /** The first network takes the cube of its input. */
+  readonly cubed: boolean;
+  /** How many of (input, weight, bias, weight, bias) are differentiated, from the first on: as the limit does. */
+  readonly gradients: number;
+}
+
+const NETWORKS: readonly Network[] = [
+  { name: '2-50-2', inputs: 2, hidden: 50, cubed: true, gradients: 5 },
+  { name: '64-256-64', inputs: 64, hidden: 256, cubed: false, gradients: 1 },
+];
+
+type Parameters = readonly [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+
+const value = ({ cubed }: Network, [x, w1, b1, w2, b2]: Parameters): tf.Tensor =>
+  tf.add(tf.matMul(tf.tanh(tf.add(tf.matMul(cubed ? tf.pow(x, 3) : x, w1), b1)), w2), b2);
+
+/** The value, and the cotangents of the differentiated operands for that of the value. */
+function gradients(net: Network, given: Parameters, dy: tf.Tensor): tf.Tensor[] {
+  const fixed = given.slice(net.gradients);
+  const f = (...xs: tf.Tensor[]): tf.Tensor => value(net, [...xs, ...fixed] as unknown as Parameters);
+  return [value(net, given), ...tf.grads(f)(given.slice(0, net.gradients), dy)];
+}
+
+const shapes = ({ inputs, hidden }: Network, batch: number): number[][] => [[batch, inputs], [inputs, hidden], [hidden], [hidden, inputs], [inputs]]; // prettier-ignore
+
+function graphOf(net: Network, batch: number, withGradients: boolean): Graph {
+  const specs = shapes(net, batch).map((shape): Spec => ({ shape, dtype: 'float32' }));
+  const all: Spec[] = withGradients ? [...specs, specs[0]] : specs;
+  return simplify(
+    traceGraph(all, (xs) => {
+      const given = xs.slice(0, 5) as unknown as Parameters;
+      return withGradients ? gradients(net, given, xs[5]) : [value(net, given)];
+    }),
+  );
+}
+
+const draw = (shape: number[], seed: number): tf.Tensor => tf.randomUniform(shape, -0.25, 0.25, 'float32', seed);
+
+/** The same through ordinary tensors on a backend: compiled on ours, op by op on tfjs's. */
+async function withTensors(
+  backend: string,
+  net: Network,
+  batch: number,
+  withGradients: boolean,
+): Promise<Contestant & { dispose(): void }> {
+  // prettier-ignore
+  await tf.setBackend(backend);
+  const all = shapes(net, batch).map(draw);
+  const dy = draw(all[0].shape, 9);
+  const parameters = all as unknown as Parameters;
+  const forward = (...xs: tf.Tensor[]): tf.Tensor[] => [value(net, xs as unknown as Parameters)];
+  const both = (...xs: tf.Tensor[]): tf.Tensor[] => gradients(net, xs.slice(0, 5) as unknown as Parameters, xs[5]);
+  const f = withGradients ? both : forward;
+  const own = backend.startsWith('nullcline') ? compile(f) : f;
+  const given = withGradients ? [...parameters, dy] : [...parameters];
+  return {
+    name: backend,
+    enter: () => tf.setBackend(backend),
+    run: backend.startsWith('nullcline')
+      ? () => {
+          for (const y of own(...given)) y.dispose();
+        }
+      : () => {
+          tf.tidy(() => {
+            own(...given);
+          });
+        },
+    dispose: () => {
+      tf.dispose([...given, dy]);
+    },
+  };
+}
+
+/** The same under the `jit` of jax-js, its results read back, for it returns before they are computed. */
+function withJax(net: Network, batch: number, withGradients: boolean, bits: 32 | 64): Contestant | undefined {
+  if (jax === undefined) return undefined;
+  const { numpy: np, jit, vjp } = jax;
+  type A = ReturnType<typeof np.zeros>;
+  const dtype = bits === 64 ? np.float64 : np.float32;
+  const arrays = shapes(net, batch).map((shape) => {
+    const n = shape.reduce((a, d) => a * d, 1);
+    const values = Array.from({ length: n }, () => (Math.random() - 0.5) / 2);
+    return np.array(values, { dtype }).reshape(shape);
+  });
+  const dy = np.zeros([batch, net.inputs], { dtype }).add(0.1);
+  const f = (x: A, w1: A, b1: A, w2: A, b2: A): A => {
+    const z = net.cubed ? x.ref.mul(x.ref).mul(x) : x;
+    return np.matmul(np.tanh(np.matmul(z, w1).add(b1)), w2).add(b2);
+  };
+  const given = (): A[] => arrays.map((a) => a.ref);
+  if (!withGradients) {
+    const forward = jit(f as (...xs: A[]) => A);
+    return { name: 'jax-js', run: () => forward(...given()).dataSync() };
+  }
+  const both = jit((...xs: A[]): A[] => {
+    const [differentiated, fixed, cotangent] = [xs.slice(0, net.gradients), xs.slice(net.gradients, 5), xs[5]];
+    const part = (...some: A[]): A => f(...([...some, ...fixed.map((a) => a.ref)] as [A, A, A, A, A]));
+    const [y, pullback] = vjp(part, differentiated);
+    const cotangents = pullback(cotangent) as A[];
+    for (const a of fixed) a.dispose();
+    return [y, ...cotangents];
+  });
+  return {
+    name: 'jax-js',
+    run: () => {
+      for (const a of both(...given(), dy.ref)) a.dataSync();
+    },
+  };
+}
+
 for (const bits of [32, 64] as const) {
-  const lines = limits(directory, bits);
-  for (const [what, build, name] of [
-    ['forward', forward, 'MLP forward'],
-    ['with gradients', gradient, 'MLP forward+vjp(y,params)'],
-  ] as const) {
-    // prettier-ignore
-    for (const batch of BATCHES) {
-      const graph = simplify(build(batch));
-      const compiled = measure(graph, wasmExecutor, bits === 32 ? 'nullcline' : 'nullcline64');
-      const raw = measureRaw(graph, bits === 32 ? 'nullcline' : 'nullcline64');
-      const plain = measure(graph, interpreter, 'cpu');
-      const known = lines.filter((l) => l.n === '2-50-2' && l.B === batch && l.what.startsWith(`${name},`));
-      const limit = known.length === 0 ? NaN : Math.min(...known.map((l) => l.seconds_median)) * 1e6;
-      const numbers = [compiled, raw, limit, raw / limit, plain, plain / raw].map((x) => x.toPrecision(3).padStart(10)); // prettier-ignore
-      console.log([what.padEnd(20), String(batch).padStart(10), String(bits).padStart(10), ...numbers].join(''));
+  const table = new Table(
+    `networks, float${bits}, µs`,
+    ['network', 'batch', 'raw', 'limit', 'raw/limit', 'tensors', 'more', 'cpu', 'wasm', 'jax-js', 'wasm/ours', 'jax/ours'], // prettier-ignore
+    26,
+  );
+  const backend = bits === 32 ? 'nullcline' : 'nullcline64';
+  const limits = Limit.load(bits);
+  for (const net of NETWORKS) {
+    for (const withGradients of [false, true]) {
+      for (const batch of BATCHES) {
+        const raw = rawCall(graphOf(net, batch, withGradients), backend);
+        const tensors = [await withTensors(backend, net, batch, withGradients)];
+        // tfjs knows no doubles.
+        if (bits === 32) for (const peer of ['cpu', 'wasm']) tensors.push(await withTensors(peer, net, batch, withGradients)); // prettier-ignore
+        const peer = withJax(net, batch, withGradients, bits);
+        const kernel = `${net.name} ${withGradients ? 'gradients' : 'forward'}`;
+        const all: Contestant[] = [
+          { name: 'raw', run: raw.run },
+          ...(limits?.contestants(kernel, batch) ?? []),
+          ...tensors,
+          ...(peer === undefined ? [] : [peer]),
+        ];
+        const slow = net.hidden * net.inputs * batch > 1e6;
+        const times = await race(all, slow ? { rounds: 7, warmMs: 40 } : {});
+        const names = ['raw', 'limit', backend, 'cpu', 'wasm', 'jax-js'];
+        const [ours, limit, through, cpu, wasm, js] = names.map((name) => fastest(name, all, times));
+        table.row(`${net.name} ${withGradients ? 'with gradients' : 'forward'}`, batch, ours, limit, ours / limit, through, through - ours, cpu, wasm, js, wasm / through, js / through); // prettier-ignore
+        report('mlp', { network: net.name, gradients: withGradients, batch, bits, raw_us: ours, limit_us: limit, raw_over_limit: ours / limit, tensors_us: through, tfjs_cpu_us: cpu, tfjs_wasm_us: wasm, jax_js_us: js }); // prettier-ignore
+        raw.dispose();
+        for (const t of tensors) t.dispose();
+      }
     }
   }
 }

@@ -25,7 +25,7 @@ export function median(values: readonly number[]): number {
 
 /** Microseconds per call of each contestant, in order. */
 export async function race(contestants: readonly Contestant[], options: RaceOptions = {}): Promise<number[]> {
-  const { rounds = 15, roundMs = 6, warmMs = 60 } = options;
+  const { rounds = 21, roundMs = 2, warmMs = 50 } = options;
   const calls: number[] = [];
   for (const { enter, run } of contestants) {
     await enter?.();
@@ -65,11 +65,7 @@ export const digits = (x: number): string => (Number.isFinite(x) ? String(Number
 export class Table {
   private readonly widths: readonly number[];
 
-  constructor(
-    title: string,
-    private readonly columns: readonly string[],
-    firstWidth = 28,
-  ) {
+  constructor(title: string, columns: readonly string[], firstWidth = 28) {
     this.widths = columns.map((c, i) => (i === 0 ? firstWidth : Math.max(9, c.length + 2)));
     console.log(`\n${title}`);
     this.line(columns);
@@ -90,5 +86,5 @@ export function report(name: string, figures: Readonly<Record<string, string | n
   console.log(JSON.stringify({ name, ...(Object.fromEntries(rounded) as object) }));
 }
 
-/** The directory of the hand-written limit (`limit_wasm.mjs` and its modules): the first argument, or an environment variable. */
+/** The directory of the hand-written limit: the first argument, or NULLCLINE_LIMIT. */
 export const limitDirectory = (): string | undefined => process.argv[2] ?? process.env.NULLCLINE_LIMIT;

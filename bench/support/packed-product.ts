@@ -36,44 +36,53 @@ export function packedProduct(bits: 32 | 64): PackedProduct {
     const down = (counter: number, by: number): Expr => b.tee(counter, i32add(get(counter), i32(-by)));
     b.set(j, get(N));
     b.set(bp, get(B));
-    b.repeat(() => {
-      b.set(i, get(M));
-      b.set(a0, get(A));
-      b.set(c0, get(C));
-      b.repeat(() => {
-        rows.forEach((row, r) => {
-          b.set(row, r === 0 ? get(a0) : i32add(get(rows[r - 1]), bytes(get(K))));
-        });
-        for (const sum of sums.flat()) b.set(sum, L.const(0));
-        b.set(p, get(bp));
-        b.set(k, get(K));
-        b.repeat(() => {
-          b.set(x0, code(0, p, 0));
-          b.set(x1, code(0, p, 16));
-          rows.forEach((row, r) => {
-            b.set(left, code(bits === 32 ? 9 : 10, row, 0));
-            b.set(sums[r][0], L.add(get(sums[r][0]), L.mul(get(left), get(x0))));
-            b.set(sums[r][1], L.add(get(sums[r][1]), L.mul(get(left), get(x1))));
-            b.set(row, i32add(get(row), i32(L.bytes)));
-          });
-          b.set(p, i32add(get(p), i32(32)));
-        }, down(k, 1));
-        b.set(k, get(c0));
-        sums.forEach((pair) => {
-          pair.forEach((sum, v) => {
-            b.get(k);
-            b.get(sum);
-            b.simd(11);
-            b.memory(16 * v);
-          });
-          b.set(k, i32add(get(k), bytes(get(N))));
-        });
-        b.set(c0, get(k));
-        b.set(a0, i32add(get(rows[3]), i32(0)));
-      }, down(i, 4));
-      b.set(bp, get(p));
-      b.set(C, i32add(get(C), i32(32)));
-    }, down(j, width));
+    b.repeat(
+      () => {
+        b.set(i, get(M));
+        b.set(a0, get(A));
+        b.set(c0, get(C));
+        b.repeat(
+          () => {
+            rows.forEach((row, r) => {
+              b.set(row, r === 0 ? get(a0) : i32add(get(rows[r - 1]), bytes(get(K))));
+            });
+            for (const sum of sums.flat()) b.set(sum, L.const(0));
+            b.set(p, get(bp));
+            b.set(k, get(K));
+            b.repeat(
+              () => {
+                b.set(x0, code(0, p, 0));
+                b.set(x1, code(0, p, 16));
+                rows.forEach((row, r) => {
+                  b.set(left, code(bits === 32 ? 9 : 10, row, 0));
+                  b.set(sums[r][0], L.add(get(sums[r][0]), L.mul(get(left), get(x0))));
+                  b.set(sums[r][1], L.add(get(sums[r][1]), L.mul(get(left), get(x1))));
+                  b.set(row, i32add(get(row), i32(L.bytes)));
+                });
+                b.set(p, i32add(get(p), i32(32)));
+              },
+              down(k, 1),
+            );
+            b.set(k, get(c0));
+            sums.forEach((pair) => {
+              pair.forEach((sum, v) => {
+                b.get(k);
+                b.get(sum);
+                b.simd(11);
+                b.memory(16 * v);
+              });
+              b.set(k, i32add(get(k), bytes(get(N))));
+            });
+            b.set(c0, get(k));
+            b.set(a0, i32add(get(rows[3]), i32(0)));
+          },
+          down(i, 4),
+        );
+        b.set(bp, get(p));
+        b.set(C, i32add(get(C), i32(32)));
+      },
+      down(j, width),
+    );
   });
   module.export('gemm', index);
   const size = LARGEST * LARGEST * L.bytes;

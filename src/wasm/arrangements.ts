@@ -6,7 +6,7 @@ import { sizeOf, type Node, type Value } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import { constant } from './emit/terms.js';
 import type { Planner } from './plan.js';
-import { reverseView, rowMajor, sliceView, transposeView, whole, type View } from './views.js';
+import { reshapeView, reverseView, rowMajor, sliceView, transposeView, whole, type View } from './views.js';
 
 /** Plans the node; false where it cannot. */
 type Arrangement = (planner: Planner, node: Node) => boolean;
@@ -111,6 +111,62 @@ const pad: Arrangement = (planner, node) => {
   return true;
 };
 
+/** Every so many elements, perhaps backwards. */
+const stridedSlice: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  const [x] = node.inputs;
+  const { attrs } = node;
+  const number = (name: string): number => attrs[name] as number;
+  const { begin, strides, finalShapeSparse, finalShape } = tf.slice_util.sliceInfo(
+    [...x.shape],
+    attrs.begin as number[],
+    attrs.end as number[],
+    attrs.strides as number[],
+    number('beginMask'),
+    number('endMask'),
+    number('ellipsisMask'),
+    number('newAxisMask'),
+    number('shrinkAxisMask'),
+  );
+  const view = planner.view(x);
+  const offset = begin.reduce((n, first, i) => n + first * view.strides[i], view.offset);
+  const part: View = {
+    buffer: view.buffer,
+    offset,
+    shape: finalShapeSparse,
+    strides: view.strides.map((s, i) => s * strides[i]),
+  };
+  const shaped = reshapeView(part, finalShape);
+  if (shaped === undefined) return false;
+  planner.setView(node.outputs[0], shaped);
+  return true;
+};
+
+/** The input in the middle; then, axis after axis, the mirror images of what is there. */
+const mirrorPad: Arrangement = (planner, node) => {
+  if (!movable(node)) return false;
+  const [x] = node.inputs;
+  if (sizeOf(x.shape) === 0) return false;
+  const paddings = node.attrs.paddings as number[][];
+  // 'reflect' does not repeat the border, 'symmetric' does.
+  const skip = node.attrs.mode === 'reflect' ? 1 : 0;
+  const from = planner.view(x);
+  const result = planner.define(node.outputs[0]);
+  const begin = paddings.map(([low]) => low);
+  const size = [...x.shape];
+  planner.copy(from, sliceView(result, begin, size));
+  paddings.forEach(([low, high], axis) => {
+    const n = x.shape[axis];
+    const band = (start: number, length: number): View =>
+      sliceView(result, begin.map((b, i) => (i === axis ? start : b)), size.map((m, i) => (i === axis ? length : m))); // prettier-ignore
+    if (low > 0) planner.copy(reverseView(band(low + skip, low), [axis]), band(0, low));
+    if (high > 0) planner.copy(reverseView(band(low + n - skip - high, high), [axis]), band(low + n, high));
+    begin[axis] = 0;
+    size[axis] = low + n + high;
+  });
+  return true;
+};
+
 /** Each axis becomes two: the repetitions, with stride 0, and the elements. */
 const tile: Arrangement = (planner, node) => {
   if (!movable(node)) return false;
@@ -150,6 +206,8 @@ export const ARRANGEMENTS: ReadonlyMap<string, Arrangement> = new Map<string, Ar
   ['Concat', concat],
   ['Pack', pack],
   ['PadV2', pad],
+  ['MirrorPad', mirrorPad],
+  ['StridedSlice', stridedSlice],
   ['Tile', tile],
   ['BroadcastTo', broadcastTo],
   ['Fill', filled],

@@ -4,9 +4,11 @@
  */
 import { I32, i32, i32add, i32load, ModuleWriter, type Body, type Expr } from './emit/assembler.js';
 import { bytesOfKind } from './emit/access.js';
+import { moveFunction } from './emit/indirect.js';
 import type { Lanes } from './emit/lanes.js';
 import { matMulFunction } from './emit/matmul.js';
 import { nestFunction } from './emit/nest.js';
+import { randomFunction } from './emit/random.js';
 import { MATH_IMPORTS } from './math/functions.js';
 import type { CallStep, Step } from './plan.js';
 import type { BufferSlot, View } from './views.js';
@@ -52,6 +54,12 @@ export function assemble(steps: readonly Step[], L: Lanes, addresses: Addresses)
   return { bytes: module.encode(), stages };
 }
 
+function functionOf(module: ModuleWriter, L: Lanes, step: Exclude<Step, CallStep>): number {
+  if (step.type === 'nest') return nestFunction(module, L, step.spec);
+  if (step.type === 'matmul') return matMulFunction(module, L, step.spec);
+  return step.type === 'move' ? moveFunction(module, L, step.spec) : randomFunction(module, L, step.spec);
+}
+
 function writeStretch(b: Body, L: Lanes, steps: readonly Exclude<Step, CallStep>[], addresses: Addresses): void {
   const locals = new Map<number, Expr>();
   const pointer = ({ buffer, offset }: View): Expr => {
@@ -65,7 +73,7 @@ function writeStretch(b: Body, L: Lanes, steps: readonly Exclude<Step, CallStep>
     return bytes === 0 ? base : i32add(base, i32(bytes));
   };
   for (const step of steps) {
-    const index = step.type === 'nest' ? nestFunction(b.module, L, step.spec) : matMulFunction(b.module, L, step.spec);
+    const index = functionOf(b.module, L, step);
     const pointers = step.views.map(pointer);
     for (const p of pointers) p(b);
     b.call(index);

@@ -24,10 +24,59 @@ interface Entry {
   complexTensorInfos?: { real: tf.TensorInfo; imag: tf.TensorInfo };
 }
 
+/**
+ * The buffers of a backend by their ids. Every id that this backend gives out is the buffer's entry itself, so that finding
+ * it takes no table; only buffers that came from another backend keep the id they had there.
+ */
+class EntryStorage extends tf.DataStorage<Entry> {
+  private readonly arrived = new WeakMap<object, Entry>();
+  private count = 0;
+
+  constructor(
+    private readonly owner: NullclineBackend,
+    private readonly mover: tf.DataMover,
+  ) {
+    super(owner, mover);
+  }
+
+  override get(dataId: object): Entry {
+    if ((dataId as Partial<StoredEntry>).home === this.owner) return dataId as StoredEntry;
+    let entry = this.arrived.get(dataId);
+    if (entry === undefined) {
+      this.mover.moveData(this.owner, dataId);
+      entry = this.arrived.get(dataId);
+    }
+    return entry as Entry;
+  }
+
+  override set(dataId: object, entry: Entry): void {
+    this.count++;
+    if (dataId === entry) (dataId as StoredEntry).home = this.owner;
+    else this.arrived.set(dataId, entry);
+  }
+
+  override has(dataId: object): boolean {
+    return (dataId as Partial<StoredEntry>).home === this.owner || this.arrived.has(dataId);
+  }
+
+  override delete(dataId: object): boolean {
+    if (!this.has(dataId)) return false;
+    this.count--;
+    if (!this.arrived.delete(dataId)) (dataId as StoredEntry).home = null;
+    return true;
+  }
+
+  override numDataIds(): number {
+    return this.count;
+  }
+}
+
 export class NullclineBackend extends tf.KernelBackend {
   readonly heap = new Heap();
   /** tfjs's cpu kernels read `data.get(id).values`. */
   readonly data: tf.DataStorage<Entry>;
+  /** Floats in all tensors, as tfjs counts: once for each tensor that shares them. */
+  private floats = 0;
   /** The tile of tfjs's cpu matrix product. */
   readonly blockSize = 48;
   /** Buffers made by the kernel that is running, or null while none is. */
@@ -35,7 +84,7 @@ export class NullclineBackend extends tf.KernelBackend {
 
   constructor(readonly precision: Precision) {
     super();
-    this.data = new tf.DataStorage<Entry>(this, tf.engine());
+    this.data = new EntryStorage(this, tf.engine());
   }
 
   /** Is a kernel running that holds views of the memory? Then nothing may be allocated there. */
@@ -71,18 +120,26 @@ export class NullclineBackend extends tf.KernelBackend {
 
   /** Make a buffer of a heap block that holds its elements. The backend owns the block from now on. */
   adopt(pointer: number, shape: readonly number[], dtype: tf.DataType): tf.TensorInfo {
-    const length = tf.util.sizeFromShape(shape as number[]);
+    let length = 1;
+    for (const n of shape) length *= n;
     return { dataId: this.add(this.makeEntry(dtype, length, null, pointer)), shape: [...shape], dtype };
   }
 
+  /** A block of the heap for as many elements, to be adopted or released. */
+  allocateFor(length: number, dtype: tf.DataType): number {
+    return this.heap.allocate(length * (dtype === 'float32' ? this.precision / 8 : dtype === 'int32' ? 4 : 1));
+  }
+
   override write(values: Values, shape: number[], dtype: tf.DataType): object {
-    const dataId = {};
-    this.store(dataId, values, shape, dtype, 1);
-    return dataId;
+    return this.add(this.entryFor(values, shape, dtype));
   }
 
   override move(dataId: object, values: Values, shape: number[], dtype: tf.DataType, refCount: number): void {
-    this.store(dataId, values, shape, dtype, refCount);
+    const entry = this.entryFor(values, shape, dtype);
+    entry.refCount = refCount;
+    this.data.set(dataId, entry);
+    this.countFloats(entry, refCount);
+    this.made?.push(dataId);
   }
 
   /** A buffer of values that a kernel has just computed and nobody else will change. */
@@ -107,20 +164,28 @@ export class NullclineBackend extends tf.KernelBackend {
   }
 
   override incRef(dataId: object): void {
-    this.data.get(dataId).refCount++;
+    const entry = this.data.get(dataId);
+    entry.refCount++;
+    this.countFloats(entry, 1);
   }
 
   decRef(dataId: object): void {
-    if (this.data.has(dataId)) this.data.get(dataId).refCount--;
+    if (!this.data.has(dataId)) return;
+    const entry = this.data.get(dataId);
+    entry.refCount--;
+    this.countFloats(entry, -1);
   }
 
   override disposeData(dataId: object, force = false): boolean {
     if (!this.data.has(dataId)) return true;
     const entry = this.data.get(dataId);
     entry.refCount--;
+    this.countFloats(entry, -1);
     if (!force && entry.refCount > 0) return false;
     this.data.delete(dataId);
+    this.countFloats(entry, -entry.refCount);
     if (entry.pointer !== 0) this.heap.release(entry.pointer);
+    entry.host = null; // a tensor that was disposed of may live on, and its id is this entry
     if (entry.complexTensorInfos !== undefined) {
       this.disposeData(entry.complexTensorInfos.real.dataId, true);
       this.disposeData(entry.complexTensorInfos.imag.dataId, true);
@@ -171,9 +236,25 @@ export class NullclineBackend extends tf.KernelBackend {
     return this.data.numDataIds();
   }
 
-  /** tfjs adds its own counts; ours are the bytes of the heap in use, and all it has. */
+  /**
+   * tfjs adds its own counts; ours are the bytes of the heap in use, and all it has. tfjs counts four bytes for every float:
+   * what doubles have more is added to what it writes.
+   */
   override memory(): { unreliable: boolean; heapBytes: number; heapSize: number } {
-    return { unreliable: false, heapBytes: this.heap.bytesInUse, heapSize: this.heap.size };
+    const more = (this.precision / 8 - 4) * this.floats;
+    let counted = 0;
+    const info = {
+      unreliable: false,
+      heapBytes: this.heap.bytesInUse,
+      heapSize: this.heap.size,
+      get numBytes(): number {
+        return counted + more;
+      },
+      set numBytes(bytes: number) {
+        counted = bytes;
+      },
+    };
+    return info;
   }
 
   // tfjs's types know only 16 and 32.
@@ -197,6 +278,7 @@ export class NullclineBackend extends tf.KernelBackend {
   }
 
   private entryOf(dataId: object): Entry {
+    if ((dataId as Partial<StoredEntry>).home === this) return dataId as StoredEntry;
     const engine = tf.engine() as unknown as { state: { tensorInfo: WeakMap<object, unknown> } };
     if (!this.data.has(dataId) && !engine.state.tensorInfo.has(dataId)) {
       throw new Error('this buffer has been freed, or is of another backend');
@@ -204,18 +286,15 @@ export class NullclineBackend extends tf.KernelBackend {
     return this.data.get(dataId); // which fetches it where another backend has it
   }
 
-  private add(entry: Entry): object {
-    const dataId = {};
-    this.data.set(dataId, entry);
-    this.made?.push(dataId);
-    return dataId;
+  private countFloats(entry: Entry, tensors: number): void {
+    if (entry.dtype === 'float32') this.floats += tensors * entry.length;
   }
 
-  private store(dataId: object, values: Values, shape: number[], dtype: tf.DataType, refCount: number): void {
-    const entry = this.entryFor(values, shape, dtype);
-    entry.refCount = refCount;
-    this.data.set(dataId, entry);
-    this.made?.push(dataId);
+  private add(entry: Entry): object {
+    this.data.set(entry, entry);
+    this.countFloats(entry, 1);
+    this.made?.push(entry);
+    return entry;
   }
 
   private entryFor(values: Values, shape: number[], dtype: tf.DataType): Entry {
@@ -249,13 +328,16 @@ export class NullclineBackend extends tf.KernelBackend {
     entry.host = null;
   }
 
-  private makeEntry(dtype: tf.DataType, length: number, host: Entry['host'], pointer: number): Entry {
+  private makeEntry(dtype: tf.DataType, length: number, host: Entry['host'], pointer: number): StoredEntry {
     return new StoredEntry(this, dtype, length, host, pointer);
   }
 }
 
 class StoredEntry implements Entry {
   refCount = 1;
+  /** The backend whose buffer this is while its id is this object and it has not been freed. */
+  home: NullclineBackend | null = null;
+  private view: Numbers | null = null;
   complexTensorInfos?: { real: tf.TensorInfo; imag: tf.TensorInfo };
 
   constructor(
@@ -269,7 +351,11 @@ class StoredEntry implements Entry {
   get values(): Values | undefined {
     if (this.pointer === 0) return (this.host as Values | null) ?? undefined;
     const { heap, precision } = this.backend;
-    const storage = storageOf(this.dtype, precision);
-    return storage && (new storage.over(heap.u8.buffer, this.pointer, this.length) as Float32Array);
+    const { buffer } = heap.u8;
+    if (this.view?.buffer !== buffer) {
+      const storage = storageOf(this.dtype, precision);
+      this.view = storage === undefined ? null : new storage.over(buffer, this.pointer, this.length);
+    }
+    return (this.view ?? undefined) as Float32Array | undefined;
   }
 }

@@ -27,13 +27,29 @@ const float =
   (args, attrs) =>
     args[0].kind === 'float' ? rule(args, attrs) : undefined;
 
+type Operation = [op: string, ...args: Term[]];
+const not = (x: Term): Term => apply('bool', 'not', x);
+
+/** Comparisons of booleans, false being less than true. */
+const OF_TRUTHS: Readonly<Record<string, (x: Term, y: Term) => Operation>> = {
+  eq: (x, y) => ['not', apply('bool', 'xor', x, y)],
+  ne: (x, y) => ['xor', x, y],
+  lt: (x, y) => ['and', not(x), y],
+  le: (x, y) => ['or', not(x), y],
+  gt: (x, y) => ['and', x, not(y)],
+  ge: (x, y) => ['or', x, not(y)],
+};
+
+const numeric =
+  (rule: Rule): Rule =>
+  (args, attrs) =>
+    args[0].kind === 'bool' ? undefined : rule(args, attrs);
+
 const comparison =
   (op: string): Rule =>
   ([x, y]) => {
     if (x.kind !== 'bool') return apply('bool', op, x, y);
-    const differ = apply('bool', 'xor', x, y);
-    if (op === 'ne') return differ;
-    return op === 'eq' ? apply('bool', 'not', differ) : undefined;
+    return apply('bool', ...OF_TRUTHS[op](x, y));
   };
 
 const choose = (mask: Term, x: Term, y: Term): Term => apply(x.kind, 'select', mask, x, y);
@@ -66,9 +82,6 @@ const MATH: Readonly<Record<string, string>> = {
   Atan2: 'atan2',
   RealDiv: 'div',
   Sqrt: 'sqrt',
-  Floor: 'floor',
-  Ceil: 'ceil',
-  Round: 'round',
 };
 
 const NUMBERS: readonly Kind[] = ['float', 'int'];
@@ -81,6 +94,23 @@ function power([x, y]: readonly Term[]): Term | undefined {
   return apply('float', 'pow', x, y);
 }
 
+/** As in tfjs: a NaN stays one. Bounds that are no integers would be rounded. */
+function clip([x]: readonly Term[], { clipValueMin, clipValueMax }: Attrs): Term | undefined {
+  if (x.kind === 'bool') return undefined;
+  const [low, high] = [clipValueMin as number, clipValueMax as number];
+  if (x.kind === 'float') return apply('float', 'pmax', apply('float', 'pmin', x, number(high, x)), number(low, x));
+  if (!isInt32(low) || !isInt32(high)) return undefined;
+  return apply('int', 'max', apply('int', 'min', x, number(high, x)), number(low, x));
+}
+
+const isInt32 = (n: number): boolean => (n | 0) === n;
+
+/** What rounds a float, leaves an integer as it is. */
+const rounding =
+  (op: string): Rule =>
+  ([x]) =>
+    x.kind === 'int' ? x : plain(op)([x], {});
+
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ...Object.entries(MATH).map(([kernel, op]): [string, Rule] => [kernel, plain(op)]),
   ['Add', plain('add', NUMBERS)],
@@ -91,6 +121,9 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Minimum', plain('min', NUMBERS)],
   ['Neg', plain('neg', NUMBERS)],
   ['Abs', plain('abs', NUMBERS)],
+  ['Floor', rounding('floor')],
+  ['Ceil', rounding('ceil')],
+  ['Round', rounding('round')],
   ['Pow', power],
   ['Identity', ([x]) => x],
   ['SquaredDifference', ([x, y]) => {
@@ -101,8 +134,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Square', ([x]) => (x.kind === 'bool' ? undefined : apply(x.kind, 'mul', x, x))],
   ['Rsqrt', float(([x]) => apply('float', 'div', number(1, x), apply('float', 'sqrt', x)))],
   ['Reciprocal', float(([x]) => apply('float', 'div', number(1, x), x))],
-  ['FloorDiv', float(([x, y]) => apply('float', 'floor', apply('float', 'div', x, y)))],
-  ['Sign', float(([x]) => choose(compare('gt', x, 0), number(1, x), choose(compare('lt', x, 0), number(-1, x), number(0, x))))], // prettier-ignore
+  ['FloorDiv', ([x, y]) => (x.kind === 'float' ? apply('float', 'floor', apply('float', 'div', x, y)) : plain('floorDiv', NUMBERS)([x, y], {}))], // prettier-ignore
+  ['Mod', plain('mod', NUMBERS)],
+  ['BitwiseAnd', plain('and', ['int'])],
+  ['Sign', numeric(([x]) => choose(compare('gt', x, 0), number(1, x), choose(compare('lt', x, 0), number(-1, x), number(0, x))))], // prettier-ignore
   ['Relu', ([x]) => (x.kind === 'bool' ? undefined : apply(x.kind, x.kind === 'int' ? 'max' : 'pmax', x, number(0, x)))], // prettier-ignore
   ['Relu6', float(([x]) => apply('float', 'pmin', apply('float', 'pmax', x, number(0, x)), number(6, x)))],
   ['Elu', float(([x]) => choose(compare('ge', x, 0), x, apply('float', 'expm1', x)))],
@@ -111,7 +146,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['LeakyRelu', float(([x], { alpha }) => choose(compare('lt', x, 0), apply('float', 'mul', number(alpha as number, x), x), x))], // prettier-ignore
   ['Prelu', float(([x, alpha]) => choose(compare('lt', x, 0), apply('float', 'mul', alpha, x), x))],
   ['Step', float(([x], { alpha }) => choose(apply('bool', 'ne', x, x), x, choose(compare('gt', x, 0), number(1, x), number(alpha as number, x))))], // prettier-ignore
-  ['ClipByValue', float(([x], { clipValueMin, clipValueMax }) => apply('float', 'pmax', apply('float', 'pmin', x, number(clipValueMax as number, x)), number(clipValueMin as number, x)))], // prettier-ignore
+  ['ClipByValue', clip],
   ['OnesLike', ([x]) => number(1, x)],
   ['ZerosLike', ([x]) => number(0, x)],
   ['IsNan', float(([x]) => apply('bool', 'ne', x, x))],

@@ -12,8 +12,7 @@ import {
   type Node,
   type Value,
 } from '../graph/graph.js';
-
-type Lowering = (node: Node, inputs: readonly Value[]) => Value | undefined;
+import { MORE_LOWERINGS, type Lowering } from './lowerings.js';
 
 const one = (node: Node): Value => node.outputs[0];
 
@@ -40,7 +39,19 @@ function shifted(node: Node, x: Value, axis: number): { z: Value; e: Value; sum:
   return { z, e, sum: make(node, 'Sum', [e], { axis: [axis], keepDims: true }, kept) };
 }
 
+/** What tfjs calls the activation of a fused kernel, and the kernel that computes it. */
+const ACTIVATION_KERNELS: ReadonlyMap<string, string> = new Map([
+  ['linear', ''],
+  ['relu', 'Relu'],
+  ['relu6', 'Relu6'],
+  ['elu', 'Elu'],
+  ['prelu', 'Prelu'],
+  ['leakyrelu', 'LeakyRelu'],
+  ['sigmoid', 'Sigmoid'],
+]);
+
 const LOWERINGS: ReadonlyMap<string, Lowering> = new Map<string, Lowering>([
+  ...MORE_LOWERINGS,
   [
     'Softmax',
     (node, [x]) => {
@@ -64,12 +75,31 @@ const LOWERINGS: ReadonlyMap<string, Lowering> = new Map<string, Lowering>([
       const axes = tf.util.parseAxisParam(node.attrs.axis as number[], [...x.shape]);
       const count = sizeOf(axes.map((i) => x.shape[i]));
       const out = node.outputs[0];
-      const floats = x.dtype === 'float32' ? x : make(node, 'Cast', [x], { dtype: 'float32' }, x);
+      const floats = x.dtype === 'float32' ? x : make(node, 'Cast', [x], { dtype: 'float32' }, { shape: x.shape });
       const sum = make(node, 'Sum', [floats], node.attrs, out);
       const divisor = make(node, CONSTANT, [], splatAttrs(count, [], 'float32') as unknown as Node['attrs'], {
         shape: [],
       });
       return make(node, 'RealDiv', [sum, divisor], {}, out);
+    },
+  ],
+  [
+    '_FusedMatMul',
+    (node, inputs) => {
+      const { shape } = node.outputs[0];
+      const { transposeA, transposeB, activation, leakyreluAlpha } = node.attrs;
+      const of = (name: string): Value | undefined => {
+        const at = node.inputNames?.indexOf(name) ?? -1;
+        return at < 0 ? undefined : inputs[at];
+      };
+      const [a, b, bias, weights] = ['a', 'b', 'bias', 'preluActivationWeights'].map(of);
+      const kernel = ACTIVATION_KERNELS.get((activation as string | undefined) ?? 'linear');
+      if (a === undefined || b === undefined || kernel === undefined) return undefined;
+      const product = make(node, 'BatchMatMul', [a, b], { transposeA, transposeB }, { shape });
+      const sum = bias === undefined ? product : make(node, 'Add', [product, bias], {}, { shape });
+      if (kernel === '') return sum;
+      if (kernel === 'Prelu') return weights && make(node, kernel, [sum, weights], {}, { shape });
+      return make(node, kernel, [sum], kernel === 'LeakyRelu' ? { alpha: leakyreluAlpha } : {}, { shape });
     },
   ],
   [

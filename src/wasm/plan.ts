@@ -15,13 +15,21 @@ import {
   type Value,
 } from '../graph/graph.js';
 import { ARRANGEMENTS } from './arrangements.js';
+import { CONVOLUTIONS } from './convolutions.js';
 import { elementwiseTerm, isElementwise, kindOf } from './elementwise.js';
 import type { Kind } from './emit/access.js';
+import type { MoveSpec } from './emit/indirect.js';
 import type { MatMulSpec } from './emit/matmul.js';
 import type { NestSpec } from './emit/nest.js';
+import type { RandomSpec } from './emit/random.js';
 import { constant, loadLeaf, type Term } from './emit/terms.js';
+import { fuseEpilogues } from './epilogues.js';
+import { INDIRECT } from './indirect.js';
+import { POOLS } from './pools.js';
 import { planMatMul } from './products.js';
+import { RANDOM } from './random.js';
 import { planReduction } from './reductions.js';
+import { SCANS } from './scans.js';
 import { broadcastStrides, isContiguous, reshapeView, whole, type BufferSlot, type View } from './views.js';
 
 export interface NestStep {
@@ -34,8 +42,24 @@ export interface NestStep {
 export interface MatMulStep {
   readonly type: 'matmul';
   readonly spec: MatMulSpec;
-  /** C, A, B. */
+  /** C, A, B, and the operands of the epilogue. */
+  readonly views: readonly [View, View, View, ...View[]];
+}
+
+/** Slices moved to or from places that are numbers in memory. */
+export interface MoveStep {
+  readonly type: 'move';
+  readonly spec: MoveSpec;
+  /** The result, what is moved, the indices. */
   readonly views: readonly [View, View, View];
+}
+
+/** Random numbers of one key. */
+export interface RandomStep {
+  readonly type: 'random';
+  readonly spec: RandomSpec;
+  /** The result, the key. */
+  readonly views: readonly [View, View];
 }
 
 /** Run by the host, between two stretches of generated code. */
@@ -46,7 +70,7 @@ export interface CallStep {
   readonly outputs: readonly BufferSlot[];
 }
 
-export type Step = NestStep | MatMulStep | CallStep;
+export type Step = NestStep | MatMulStep | MoveStep | RandomStep | CallStep;
 
 export interface Plan {
   readonly steps: readonly Step[];
@@ -79,7 +103,7 @@ export class Planner {
 
   constructor(
     private readonly graph: Graph,
-    private readonly floatBytes: number,
+    readonly floatBytes: number,
     /** May an output be an input passed through, or is every output written? */
     private readonly mayShare = true,
   ) {
@@ -102,7 +126,7 @@ export class Planner {
     for (const node of graph.nodes) this.node(node);
     const shared = graph.outputs.map((v, i) => this.finish(v, i));
     return {
-      steps: this.steps,
+      steps: fuseEpilogues(this.steps),
       constants: this.constants,
       shared,
       inputCount: graph.inputs.length,
@@ -152,7 +176,7 @@ export class Planner {
       return;
     }
     if (isElementwise(node.kernel) && this.elementwise(node, out)) return;
-    if (ARRANGEMENTS.get(node.kernel)?.(this, node) === true) return;
+    if (OPERATIONS.some((table) => table.get(node.kernel)?.(this, node) === true)) return;
     if (planReduction(this, node) || planMatMul(this, node)) return;
     this.call(node);
   }
@@ -269,6 +293,8 @@ export class Planner {
     return null;
   }
 }
+
+const OPERATIONS = [ARRANGEMENTS, INDIRECT, CONVOLUTIONS, POOLS, SCANS, RANDOM] as const;
 
 const REDUCING: ReadonlySet<string> = new Set(['Sum', 'Max', 'Min', 'Prod', 'All', 'Any']);
 

@@ -6,7 +6,7 @@ import type { Node } from '../graph/graph.js';
 import { sizeOf } from '../graph/graph.js';
 import { PANEL_ROWS, panelColumns, transposed, type MatMulSpec } from './emit/matmul.js';
 import type { Planner } from './plan.js';
-import { broadcastStrides, rowMajor, transposeView, whole, type View } from './views.js';
+import { broadcastStrides, transposeView, type View } from './views.js';
 
 const swapLast = (view: View): View => {
   const n = view.shape.length;
@@ -62,19 +62,22 @@ function copied(planner: Planner, view: View): View {
 export function planMatMul(planner: Planner, node: Node): boolean {
   if (node.kernel !== 'BatchMatMul') return false;
   const [x, y] = node.inputs;
-  const [out] = node.outputs;
   if (x.dtype !== 'float32' || y.dtype !== 'float32') return false;
   const { transposeA, transposeB } = node.attrs;
-  let a = transposeA === true ? swapLast(planner.view(x)) : planner.view(x);
-  let b = transposeB === true ? swapLast(planner.view(y)) : planner.view(y);
-  const rank = out.shape.length;
-  const [rows, columns] = out.shape.slice(-2);
-  const inner = a.shape[a.shape.length - 1];
-  if (inner === 0) return false;
-  const batch = out.shape.slice(0, -2);
-  const result = planner.define(out);
-  const floatBytes = result.buffer.bytes / sizeOf(out.shape);
+  const a = transposeA === true ? swapLast(planner.view(x)) : planner.view(x);
+  const b = transposeB === true ? swapLast(planner.view(y)) : planner.view(y);
+  if (a.shape[a.shape.length - 1] === 0) return false;
+  multiply(planner, planner.define(node.outputs[0]), a, b);
+  return true;
+}
 
+/** C = A B, matrix by matrix along the leading axes. C lies in row-major order; the sums have at least one element. */
+export function multiply(planner: Planner, c: View, left: View, right: View): void {
+  let [a, b] = [left, right];
+  const [rows, columns] = c.shape.slice(-2);
+  const inner = a.shape[a.shape.length - 1];
+  const batch = c.shape.slice(0, -2);
+  const { floatBytes } = planner;
   const isNarrow = columns <= NARROW && rows >= FEW_ROWS;
   const width = panelColumns(floatBytes);
   const isLarge = (n: number): boolean => n * inner * floatBytes > CACHE_BYTES;
@@ -100,15 +103,14 @@ export function planMatMul(planner: Planner, node: Node): boolean {
     columns,
     a: aPanels ? [0, 0] : [last(a, 0), last(a, 1)],
     b: bPanels ? [0, 0] : [last(b, 0), last(b, 1)],
-    c: [columns, 1],
+    c: [last(c, 0), last(c, 1)],
     ...(aPanels ? { aPanels } : {}),
     ...(bPanels ? { bPanels } : {}),
   };
   const spec = isTurned ? transposed(upright) : upright;
   const outer = (view: View): number[] => broadcastStrides({ ...view, shape: view.shape.slice(0, -2), strides: view.strides.slice(0, -2) }, batch); // prettier-ignore
   const [aBatch, bBatch] = [outer(a), outer(b)];
-  const cBatch = rowMajor(out.shape).slice(0, rank - 2);
-  const wholes = [whole(result.buffer, out.shape), a, b] as const;
+  const cBatch = c.strides.slice(0, -2);
   for (let i = 0; i < sizeOf(batch); i++) {
     const at = index(i, batch);
     const moved = (view: View, strides: readonly number[]): View => ({ ...view, offset: view.offset + at.reduce((n, k, j) => n + k * strides[j], 0) }); // prettier-ignore
@@ -116,11 +118,10 @@ export function planMatMul(planner: Planner, node: Node): boolean {
       type: 'matmul',
       spec,
       views: isTurned
-        ? [moved(wholes[0], cBatch), moved(wholes[2], bBatch), moved(wholes[1], aBatch)]
-        : [moved(wholes[0], cBatch), moved(wholes[1], aBatch), moved(wholes[2], bBatch)],
+        ? [moved(c, cBatch), moved(b, bBatch), moved(a, aBatch)]
+        : [moved(c, cBatch), moved(a, aBatch), moved(b, bBatch)],
     });
   }
-  return true;
 }
 
 function index(flat: number, shape: readonly number[]): number[] {

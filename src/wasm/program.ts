@@ -21,13 +21,9 @@ import { assemble, type Stage } from './assemble.js';
 import type { NullclineBackend } from './backend.js';
 import { F32X4, F64X2 } from './emit/lanes.js';
 import { lower } from './lower.js';
-import { HOST_BINARY, HOST_UNARY } from './math/functions.js';
+import { HOST_FUNCTIONS } from './math/functions.js';
 import { Planner, type CallStep, type Plan } from './plan.js';
 import { isContiguous, type BufferSlot, type View } from './views.js';
-
-const HOST_FUNCTIONS = Object.fromEntries(
-  [...HOST_UNARY, ...HOST_BINARY].map((name) => [name, Reflect.get(Math, name) as unknown] as const),
-);
 
 export type Runnable = { readonly run: () => void } | { readonly call: CallStep; readonly node: Executable };
 
@@ -225,7 +221,7 @@ const isWhole = (view: View, buffer: Buffer): boolean =>
 
 /** The buffer behind an entry of the table, unless it is an output. */
 function bound({ inputs, captured }: Bindings, index: number): Buffer | undefined {
-  return (inputs[index]) ?? captured[index - inputs.length];
+  return inputs[index] ?? captured[index - inputs.length];
 }
 
 function byteLength(shape: readonly number[], dtype: tf.DataType, precision: number): number {

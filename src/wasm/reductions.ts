@@ -7,7 +7,7 @@ import { sizeOf } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import type { ReduceOp } from './emit/nest.js';
 import { cast } from './emit/terms.js';
-import type { Planner } from './plan.js';
+import type { Lazy, Planner } from './plan.js';
 import { broadcastStrides, rowMajor, type View } from './views.js';
 
 const OPS: Readonly<Record<string, ReduceOp | undefined>> = {
@@ -52,4 +52,26 @@ export function planReduction(planner: Planner, node: Node): boolean {
     views: [result, ...leaves],
   });
   return true;
+}
+
+/** Reduce a term over the last `count` axes of its shape into a view of the others. */
+export function reduceInto(
+  planner: Planner,
+  op: ReduceOp,
+  { shape, term, leaves }: Lazy,
+  count: number,
+  to: View,
+): void {
+  if (sizeOf(to.shape) === 0) return;
+  planner.steps.push({
+    type: 'nest',
+    spec: {
+      sizes: shape,
+      out: { kind: to.buffer.kind, strides: [...to.strides, ...new Array<number>(count).fill(0)] },
+      operands: leaves.map((l) => ({ kind: l.buffer.kind, strides: broadcastStrides(l, shape) })),
+      term,
+      reduce: { op, axes: count },
+    },
+    views: [to, ...leaves],
+  });
 }

@@ -10,6 +10,7 @@ import { CompiledKernels } from './backend-compiled.js';
 import { acceptDoubles } from './backend-doubles.js';
 import { cpuKernel, OWN_KERNELS, ownKernel } from './backend-kernels.js';
 import type { Precision } from './backend-values.js';
+import { eagerKernel } from './eager/index.js';
 import { wasmExecutor } from './executor.js';
 
 /** What tfjs calls the backend of each precision. */
@@ -40,7 +41,10 @@ function registerKernels(backendName: string, compiled: CompiledKernels): void {
     tf.registerKernel({
       kernelName,
       backendName,
-      kernelFunc: own === undefined ? compiled.kernel(kernelName, cpuKernel(kernelFunc)) : ownKernel(own),
+      kernelFunc: eagerKernel(
+        kernelName,
+        own === undefined ? compiled.kernel(kernelName, cpuKernel(kernelFunc)) : ownKernel(own),
+      ),
     });
   }
 }

@@ -12,7 +12,7 @@
 import { load, store, type Layout } from './access.js';
 import { I32, i32, i32add, localExpr, V128, type Body, type Expr, type ModuleWriter } from './assembler.js';
 import { shuffle, type Lanes } from './lanes.js';
-import { emitTerm, isHeavy, type Term } from './terms.js';
+import { emitTerm, type Term } from './terms.js';
 
 /** What becomes of a sum before it is stored: a term whose leaf 0 is the sum and whose other leaves are these operands. */
 export interface Epilogue {
@@ -158,23 +158,8 @@ abstract class TileWriter {
       const strides = epilogue.operands[i - 1];
       return this.element(pointers[EXTRA + i - 1], at(strides), { count, stride: strides[1] });
     };
-    const value = epilogue === undefined ? sum : this.finished(epilogue, leaf);
+    const value = epilogue === undefined ? sum : emitTerm(b, L, epilogue.term, leaf);
     store(b, L, 'float', localExpr(pointers[C]), at(spec.c) * L.bytes, { count, stride: spec.c[1] }, value);
-  }
-
-  /** A long epilogue is a function: its code would otherwise stand there once for each vector of the tile. */
-  private finished({ term, operands }: Epilogue, leaf: (i: number) => Expr): Expr {
-    const { b, L } = this;
-    if (!isHeavy(term)) return emitTerm(b, L, term, leaf);
-    const leaves = [0, ...operands.map((_, i) => i + 1)];
-    const types = leaves.map(() => V128 as typeof V128);
-    const index = b.module.function(`epilogue ${L.bits} ${JSON.stringify(term)}`, types, [V128], (body) => {
-      emitTerm(body, L, term, localExpr)(body);
-    });
-    return b.vector((body) => {
-      for (const i of leaves) leaf(i)(body);
-      body.call(index);
-    });
   }
 }
 

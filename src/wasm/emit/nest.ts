@@ -24,6 +24,8 @@ export interface NestSpec {
   readonly term: Term;
   /** The last `axes` axes are reduced; the result's strides along them are 0. */
   readonly reduce?: { readonly op: ReduceOp; readonly axes: number };
+  /** An operand is the result of the step before along the first axis, which therefore is a loop of its own. */
+  readonly isSequential?: boolean;
 }
 
 /** Fewer axes, same elements: axes of one element go, neighbours that run through memory as one become one. */
@@ -35,11 +37,14 @@ export function collapse(spec: NestSpec): NestSpec {
   let reduced = 0;
   let lastReduced = false;
   spec.sizes.forEach((size, axis) => {
-    if (size === 1) return;
+    if (size === 1 && !(axis === 0 && spec.isSequential === true)) return;
     const isReduced = axis >= reducedFrom;
     const here = all.map(({ strides: s }) => s[axis]);
     const top = sizes.length - 1;
-    const joins = top >= 0 && lastReduced === isReduced && here.every((s, i) => strides[i][top] === s * size);
+    const joins =
+      top >= (spec.isSequential === true ? 1 : 0) &&
+      lastReduced === isReduced &&
+      here.every((s, i) => strides[i][top] === s * size);
     if (joins) {
       sizes[top] *= size;
       here.forEach((s, i) => (strides[i][top] = s));
@@ -52,6 +57,7 @@ export function collapse(spec: NestSpec): NestSpec {
   });
   const rebuilt = all.map(({ kind }, i) => ({ kind, strides: strides[i] }));
   const base = { sizes, out: rebuilt[0], operands: rebuilt.slice(1), term: spec.term };
+  if (spec.isSequential === true) return { ...base, isSequential: true };
   return spec.reduce === undefined ? base : { ...base, reduce: { op: spec.reduce.op, axes: reduced } };
 }
 
@@ -90,6 +96,7 @@ class NestWriter {
     const axes = sizes.map((_, i) => i);
     if (reduce === undefined) {
       if (sizes.length === 0) this.element(start);
+      else if (this.spec.isSequential === true && sizes.length === 1) this.loops(axes, start, (p) => { this.element(p); }); // prettier-ignore
       else this.loops(axes.slice(0, -1), start, (p) => { this.along(axes.length - 1, p, (q, n, k) => { this.assign(axes.length - 1, q, n, k); }); }); // prettier-ignore
       return;
     }

@@ -3,7 +3,7 @@
  */
 import { V128, type Body, type Expr } from './assembler.js';
 import { narrowMask, widenMask, type Kind } from './access.js';
-import { BITS, INTS, type Lanes } from './lanes.js';
+import { BITS, F64X2, INTS, shuffle, type Lanes } from './lanes.js';
 import { applyMath, isMathFunction } from '../math/functions.js';
 
 export interface Term {
@@ -40,6 +40,25 @@ const FLOAT: ReadonlyMap<string, Operation> = new Map<string, Operation>([
   ['round', (L, x) => L.nearest(x)],
 ]);
 
+type Binary = (x: Expr, y: Expr) => Expr;
+
+const highHalf = (x: Expr): Expr => shuffle(x, x, [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7]);
+
+/** An operation on integers by way of doubles, which hold every quotient of theirs exactly enough to round it down. */
+const inDoubles =
+  (f: Binary): Operation =>
+  (L, x, y) => {
+    const half = (a: Expr, c: Expr): Expr => F64X2.toInt(f(F64X2.fromInt(a), F64X2.fromInt(c)));
+    const low = half(x, y);
+    if (L.bits === 64) return low;
+    return shuffle(low, half(highHalf(x), highHalf(y)), [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23]);
+  };
+
+const floorDiv = inDoubles((x, y) => F64X2.floor(F64X2.div(x, y)));
+const floorMod = inDoubles((x, y) => F64X2.sub(x, F64X2.mul(y, F64X2.floor(F64X2.div(x, y)))));
+/** What is divided by zero becomes zero, as in tfjs. */
+const unlessZero = (y: Expr, value: Expr): Expr => BITS.andnot(value, INTS.eq(y, INTS.const(0)));
+
 const INTEGER: ReadonlyMap<string, Operation> = new Map<string, Operation>([
   ['add', (_, x, y) => INTS.add(x, y)],
   ['sub', (_, x, y) => INTS.sub(x, y)],
@@ -48,6 +67,10 @@ const INTEGER: ReadonlyMap<string, Operation> = new Map<string, Operation>([
   ['min', (_, x, y) => INTS.min(x, y)],
   ['neg', (_, x) => INTS.neg(x)],
   ['abs', (_, x) => INTS.abs(x)],
+  ['and', (_, x, y) => BITS.and(x, y)],
+  // The one quotient that does not fit wraps around, as in tfjs.
+  ['floorDiv', (L, x, y) => unlessZero(y, BITS.select(INTS.neg(x), floorDiv(L, x, y), INTS.eq(y, INTS.const(-1))))],
+  ['mod', (L, x, y) => unlessZero(y, floorMod(L, x, y))],
 ]);
 
 const LOGIC: ReadonlyMap<string, Operation> = new Map<string, Operation>([

@@ -5,7 +5,9 @@
  * In single precision the rarer functions are computed in doubles, two lanes at a time, and rounded once: simple, and
  * correct to half a unit in the last place.
  */
-import { F64, V128, type Body, type Expr, type ModuleWriter } from '../emit/assembler.js';
+import { normalQuantile } from '../../core/gaussian.js';
+import { F64, I32, V128, type Body, type Expr, type ModuleWriter } from '../emit/assembler.js';
+import { outOfRange } from '../emit/indirect.js';
 import { BITS, demote, extractLane, F64X2, promoteLow, replaceLane, shuffle, type Lanes } from '../emit/lanes.js';
 import { erf } from './erf.js';
 import { exp, expm1, sigmoid, tanh } from './exponential.js';
@@ -14,11 +16,29 @@ import { LARGEST_REDUCED, sinReduced } from './trigonometric.js';
 
 /** Functions that the host computes, by their name in `Math`. */
 export const HOST_UNARY = 'sin cos tan asin acos atan sinh cosh asinh acosh atanh'.split(' ');
-export const HOST_BINARY = ['pow', 'atan2'];
+export const HOST_BINARY = ['pow', 'atan2', 'mod'];
+
+/** The remainder with the sign of the divisor, as tfjs's cpu backend defines it. */
+function mod(x: number, y: number): number {
+  const rest = x % y;
+  return x < 0 === y < 0 ? rest : (rest + y) % y;
+}
+
+/** What generated code asks of the host. */
+export const HOST_FUNCTIONS: Readonly<Record<string, (...numbers: number[]) => number | undefined>> = {
+  ...Object.fromEntries(
+    [...HOST_UNARY, ...HOST_BINARY].map((name) => [name, Reflect.get(Math, name) as () => number] as const),
+  ),
+  mod,
+  outOfRange,
+  normalQuantile,
+};
 
 export const MATH_IMPORTS = [
   ...HOST_UNARY.map((name) => ({ name, parameters: [F64 as number], results: [F64 as number] })),
   ...HOST_BINARY.map((name) => ({ name, parameters: [F64 as number, F64], results: [F64 as number] })),
+  { name: 'normalQuantile', parameters: [F64 as number], results: [F64 as number] },
+  { name: 'outOfRange', parameters: [I32 as number, I32, I32], results: [] },
 ] as ConstructorParameters<typeof ModuleWriter>[0];
 
 export type VectorFunction = (b: Body, L: Lanes, x: Expr, y: Expr) => Expr;

@@ -1,0 +1,47 @@
+/**
+ * What the kernels for single operations have in common.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { NullclineBackend } from '../backend.js';
+import { F32X4, F64X2, type Lanes } from '../emit/lanes.js';
+
+export interface Call {
+  readonly backend: NullclineBackend;
+  readonly inputs: Readonly<Record<string, tf.TensorInfo | undefined>>;
+  readonly attrs: Readonly<Record<string, unknown>>;
+}
+
+/** Computes the operation, or says by `undefined` that these operands are not for it. */
+export type EagerKernel = (call: Call) => tf.TensorInfo | undefined;
+
+export const lanesOf = ({ precision }: NullclineBackend): Lanes => (precision === 32 ? F32X4 : F64X2);
+
+export const sizeOf = (shape: readonly number[]): number => {
+  let n = 1;
+  for (const d of shape) n *= d;
+  return n;
+};
+
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean => {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+};
+
+/** Code by key, made at its first use, one cache for each backend. */
+export class CodeCache<K, V> {
+  private readonly byBackend = new WeakMap<NullclineBackend, Map<K, V>>();
+  private last: NullclineBackend | undefined;
+  private lastMap = new Map<K, V>();
+
+  get(backend: NullclineBackend, key: K, make: () => V): V {
+    if (backend !== this.last) {
+      this.last = backend;
+      this.lastMap = this.byBackend.get(backend) ?? new Map<K, V>();
+      this.byBackend.set(backend, this.lastMap);
+    }
+    let code = this.lastMap.get(key);
+    if (code === undefined) this.lastMap.set(key, (code = make()));
+    return code;
+  }
+}

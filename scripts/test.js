@@ -1,24 +1,30 @@
 /**
  * Compile the tests, then run them in each world: on tfjs's cpu backend as it is (float32), and with doubles in its tensors
- * (float64), where derivatives are checked to nearly the last digit; and on the compiled backend in both precisions.
- * Arguments go to mocha: `npm test -- --grep dense`.
+ * (float64), where derivatives are checked to nearly the last digit; on the compiled backend in both precisions; on tfjs's
+ * wasm backend; and, written for a backend that answers by promise only, on WebGPU (test/webgpu).
+ * Arguments go to mocha: `npm test -- --grep dense`; `--world webgpu` (may be repeated) chooses worlds.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { record, root, run, tool } from './tools.js';
+import { vulkanEnvironment } from './vulkan.js';
 
 const STEADY = ['--require', './test/support/no-finalizers.cjs'];
 const DOUBLES = ['--require', './test/support/float64.cjs'];
-const EVERYTHING = 'build/test/**/*.test.js';
+const ALL_BUT_WEBGPU = 'build/test/!(webgpu)/**/*.test.js';
 // What has no backend of its own choosing: test/wasm, test/backend and test/examples need not run again.
 // In doubles tfjs's Float32Array is no longer one, which the compiled backend's own float32 tests look at.
-const ALL_BUT_WASM = 'build/test/!(wasm)/**/*.test.js';
+const ALL_BUT_WASM = 'build/test/!(wasm|webgpu)/**/*.test.js';
 const ON_A_BACKEND = 'build/test/{core,functional,graph,layers,models,optimisers,solvers,training}/**/*.test.js';
 const WORLDS = {
-  float32: { files: EVERYTHING, options: [], backend: 'cpu' },
+  float32: { files: ALL_BUT_WEBGPU, options: [], backend: 'cpu' },
   float64: { files: ALL_BUT_WASM, options: DOUBLES, backend: 'cpu' },
   'nullcline float32': { files: ON_A_BACKEND, options: [], backend: 'nullcline' },
   'nullcline float64': { files: ON_A_BACKEND, options: DOUBLES, backend: 'nullcline64' },
+  wasm: { files: ON_A_BACKEND, options: [], backend: 'wasm' },
+  webgpu: { files: 'build/test/webgpu/**/*.test.js', options: [], backend: 'webgpu', prepare: vulkanEnvironment },
+  tensorflow: { files: ON_A_BACKEND, options: [], backend: 'tensorflow', onDemand: true },
+  'tensorflow-gpu': { files: ON_A_BACKEND, options: [], backend: 'tensorflow-gpu', onDemand: true },
 };
 /** Each world is one thread: two of them make use of a second core. */
 const AT_ONCE = 2;
@@ -27,6 +33,21 @@ const counts = (output) => {
   const count = (word) => Number(new RegExp(`^\\s+(\\d+) ${word}`, 'm').exec(output)?.[1] ?? 0);
   return { passed: count('passing'), failed: count('failing') };
 };
+
+/** The worlds asked for, and what is left of the arguments for mocha. */
+function chooseWorlds(args) {
+  const names = args.flatMap((word, i) => (args[i - 1] === '--world' ? [word] : []));
+  const unknown = names.find((name) => !Object.hasOwn(WORLDS, name));
+  if (unknown !== undefined) {
+    console.error(`test: no world "${unknown}"; there are ${Object.keys(WORLDS).join(', ')}`);
+    process.exit(1);
+  }
+  const wanted = names.length === 0 ? Object.keys(WORLDS).filter((name) => !WORLDS[name].onDemand) : names;
+  const forMocha = args.filter((word, i) => word !== '--world' && args[i - 1] !== '--world');
+  return { worlds: wanted.map((name) => [name, WORLDS[name]]), forMocha };
+}
+
+const { worlds: waiting, forMocha } = chooseWorlds(process.argv.slice(2));
 
 // A test whose source is gone must not run.
 rmSync(join(root, 'build'), { recursive: true, force: true });
@@ -37,15 +58,20 @@ if (compiled.code !== 0) {
   process.exit(compiled.code);
 }
 
-const waiting = Object.entries(WORLDS);
 const codes = [];
 
 async function worker() {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-    const [world, { files, options, backend }] = next;
+    const [world, { files, options, backend, prepare }] = next;
     const started = performance.now();
-    const { code, output } = await run(tool('mocha', ...STEADY, ...options, files, ...process.argv.slice(2)), {
-      env: { NULLCLINE_TEST_BACKEND: backend },
+    const { env = {}, reason } = prepare?.() ?? {};
+    if (reason !== undefined) {
+      record(`tests in ${world} (SKIPPED: ${reason.split('\n')[0]})`, 0, 0);
+      console.log(`\n=== ${world}: SKIPPED, not tested here ===\n${reason}`);
+      continue;
+    }
+    const { code, output } = await run(tool('mocha', ...STEADY, ...options, files, ...forMocha), {
+      env: { ...env, NULLCLINE_TEST_BACKEND: backend },
       quiet: true,
     });
     const { passed, failed } = counts(output);

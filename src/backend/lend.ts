@@ -8,6 +8,39 @@ import * as tf from '@tensorflow/tfjs';
 const COMPLEX: ReadonlySet<string> = new Set(['Complex', 'ComplexAbs', 'FFT', 'IFFT', 'Imag', 'Real', 'RFFT', 'IRFFT']);
 
 type Kernel = tf.KernelConfig['kernelFunc'];
+type Call = Parameters<Kernel>[0];
+
+const always = (): boolean => true;
+const padsByHand = ({ attrs }: Call): boolean => typeof attrs?.pad !== 'string';
+/** wasm's loops over indices end at rank six; the rearrangement of blocks adds their dimensions. */
+const beyondSix = ({ inputs, attrs }: Call): boolean =>
+  (inputs.x?.shape.length ?? 0) + ((attrs?.blockShape as number[] | undefined)?.length ?? 0) > 6;
+const channelsFirst = ({ attrs }: Call): boolean =>
+  attrs?.dataFormat === 'channelsFirst' || attrs?.dataFormat === 'NCHW';
+
+/** Calls that a kernel of tfjs 4.22's wasm backend answers wrongly, refuses, or spoils the backend's memory with. */
+const MISTAKEN: Readonly<Record<string, (call: Call) => boolean>> = {
+  // Reads dimensions 1 and 2 of its operands, whatever their rank.
+  _FusedMatMul: ({ inputs }) => inputs.a?.shape.length !== 3 || inputs.b?.shape.length !== 3,
+  AvgPool: padsByHand,
+  // Start their maximum at 0.
+  MaxPool: always,
+  MaxPool3D: always,
+  MaxPoolGrad: always,
+  MaxPool3DGrad: always,
+  Conv2D: channelsFirst,
+  Conv2DBackpropInput: channelsFirst,
+  Conv3D: always,
+  Conv3DBackpropFilterV2: always,
+  Conv3DBackpropInputV2: always,
+  BatchToSpaceND: beyondSix,
+  SpaceToBatchND: beyondSix,
+  PadV2: beyondSix,
+  Transpose: beyondSix,
+  Transform: ({ attrs }) => attrs?.fillMode === 'reflect',
+};
+
+const LENT = Symbol.for('nullcline.lent');
 
 /** Register every kernel of `cpu` that `backendName` lacks. Returns the names of those lent by this call. */
 export function lendKernels(backendName: string): string[] {
@@ -19,6 +52,19 @@ export function lendKernels(backendName: string): string[] {
     lent.push(kernelName);
   }
   return lent;
+}
+
+/** Let `cpu` answer the calls that wasm's own kernels get wrong. */
+export function correctWasmKernels(): void {
+  for (const [kernelName, isMistaken] of Object.entries(MISTAKEN)) {
+    const own = tf.getKernel(kernelName, 'wasm') as tf.KernelConfig | undefined | null;
+    const cpu = tf.getKernel(kernelName, 'cpu') as tf.KernelConfig | undefined | null;
+    if (own == null || cpu == null || LENT in own) continue;
+    const [native, lent] = [own.kernelFunc, throughCpu(cpu.kernelFunc)];
+    const kernelFunc: Kernel = (call) => (isMistaken(call) ? lent(call) : native(call));
+    tf.unregisterKernel(kernelName, 'wasm');
+    tf.registerKernel(Object.assign({ ...own, kernelFunc }, { [LENT]: true }));
+  }
 }
 
 const throughCpu =

@@ -3,7 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { BackendError, isAbsent, messageOf } from './errors.js';
-import { lendKernels } from './lend.js';
+import { correctWasmKernels, lendKernels } from './lend.js';
 import { nativeDevice, nativeFailure, restoreUtil, type NativePackage } from './native.js';
 import { readsSynchronously } from './reading.js';
 import { loadWebGPU, watchWebGPU, WEBGPU_PACKAGES, type Import } from './webgpu.js';
@@ -84,7 +84,10 @@ export const PROVIDERS: Readonly<Record<BackendName, Provider>> = {
         );
       }
     },
-    started: () => void lendKernels('wasm'),
+    started: () => {
+      correctWasmKernels();
+      lendKernels('wasm');
+    },
     device: () => `${HOST}, WebAssembly`,
   },
   tensorflow: native('tensorflow', '@tensorflow/tfjs-node'),

@@ -285,6 +285,7 @@ const ARRANGEMENTS: OpCase[] = [
   op('concat', [any(2, 3), any(2, 2)], (a: Tensor, b: Tensor) => tf.square(tf.concat([a, b], 1))),
   op('concat of one tensor twice', [any(2, 2)], (a: Tensor) => tf.square(tf.concat([a, a], 0))),
   op('stack', [any(2, 3), any(2, 3)], (a: Tensor, b: Tensor) => tf.square(tf.stack([a, b], 1))),
+  op('stack on the last axis', [any(2, 3), any(2, 3)], (a: Tensor, b: Tensor) => tf.square(tf.stack([a, b], -1))),
   op('unstack', [any(3, 2)], (x: Tensor) => {
     const [a, b, c] = tf.unstack(x);
     return tf.mul(a, tf.sub(b, tf.square(c)));

@@ -28,6 +28,7 @@ export {
   computeGradients,
   disposeTrainState,
   singleTrainStep,
+  singleTrainStepAsync,
   trainState,
   type ComputedGradients,
   type TrainStep,

@@ -6,7 +6,7 @@
 import { layerToString } from '../core/print.js';
 import { parameterLength, stateLength, type AnyLayer, type ParametersOf, type StatesOf } from '../core/layer.js';
 import { checkSameTree, disposeTree, type StateTree, type Tensor } from '../core/tree.js';
-import { compile, valueAndGrad } from '../graph/index.js';
+import { compile, valueAndGrad, type Compiled } from '../graph/index.js';
 import type { Optimiser, OptimiserState } from '../optimisers/index.js';
 import type { Objective, TrainState } from './contract.js';
 import { TrainingError } from './errors.js';
@@ -81,7 +81,9 @@ interface Stepped extends Gradients {
 
 interface CompiledSteps {
   readonly gradients: (ps: unknown, st: unknown, data: unknown) => Gradients;
-  readonly step: (ps: unknown, st: unknown, os: OptimiserState, data: unknown, returnGradients: boolean) => Stepped;
+  readonly step: Compiled<
+    (ps: unknown, st: unknown, os: OptimiserState, data: unknown, returnGradients: boolean) => Stepped
+  >;
 }
 
 const compiledSteps = new WeakMap<object, WeakMap<object, WeakMap<object, CompiledSteps>>>();
@@ -200,14 +202,39 @@ export function singleTrainStep<M extends AnyLayer, D, S extends StateTree>(
   const { returnGradients = false, checkFinite = false } = options;
   const { step } = stepsOf(ts.model, objective as unknown as AnyObjective, ts.optimiser);
   const result = step(ts.parameters, ts.states, ts.optimiserState, data, returnGradients);
-  const { loss, stats, states, grads, parameters, optimiserState } = result;
-  if (checkFinite) {
-    const [value] = loss.dataSync();
-    if (!Number.isFinite(value)) {
-      disposeTree([loss, stats, states, grads, parameters, optimiserState]);
-      throw TrainingError.notFinite(value, ts.step + 1, ts);
-    }
-  }
+  if (checkFinite) refuse(result, result.loss.dataSync()[0], ts);
+  return stepped(result, ts, returnGradients);
+}
+
+/**
+ * {@link singleTrainStep} as a promise, for backends whose numbers cannot be read at once (WebGPU) when the model solves
+ * something. No `tf.tidy` reaches its tensors.
+ */
+export async function singleTrainStepAsync<M extends AnyLayer, D, S extends StateTree>(
+  objective: Objective<M, D, S>,
+  data: D,
+  ts: TrainState<M>,
+  options: TrainStepOptions = {},
+): Promise<TrainStep<M, S>> {
+  const { returnGradients = false, checkFinite = false } = options;
+  const { step } = stepsOf(ts.model, objective as unknown as AnyObjective, ts.optimiser);
+  const result = await step.async(ts.parameters, ts.states, ts.optimiserState, data, returnGradients);
+  if (checkFinite) refuse(result, (await result.loss.data())[0], ts);
+  return stepped(result, ts, returnGradients);
+}
+
+/** @throws TrainingError for a loss that is not finite, after freeing what the step made. */
+function refuse<M extends AnyLayer>(result: Stepped, loss: number, ts: TrainState<M>): void {
+  if (Number.isFinite(loss)) return;
+  disposeTree(result);
+  throw TrainingError.notFinite(loss, ts.step + 1, ts);
+}
+
+function stepped<M extends AnyLayer, S extends StateTree>(
+  { loss, stats, states, grads, parameters, optimiserState }: Stepped,
+  ts: TrainState<M>,
+  returnGradients: boolean,
+): TrainStep<M, S> {
   return Object.freeze({
     loss,
     stats: stats as S,

@@ -23,7 +23,8 @@ import { saveCheckpoint } from './checkpoint.js';
 import type { Objective, TrainState } from './contract.js';
 import { TrainingError } from './errors.js';
 import { startProgress, type Progress, type ProgressOptions, type ProgressStream, type Standing } from './progress.js';
-import { disposeTrainState, makeTrainState, singleTrainStep } from './train-state.js';
+import { readsAtOnce } from '../graph/buffer-workspace.js';
+import { disposeTrainState, makeTrainState, singleTrainStep, singleTrainStepAsync } from './train-state.js';
 
 /** What {@link TrainOptions.onStep} is told. Tensors in it are freed after the call; clone what should live longer. */
 export interface StepReport<M extends AnyLayer, S extends StateTree> {
@@ -194,7 +195,8 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
     for (let done = 0; done < steps; done++) {
       if (signal?.aborted === true) return 'aborted';
       this.working = this.current.step + 1;
-      if (!this.advance()) return 'data ended';
+      const goesOn = readsAtOnce(tf.backend()) ? this.advance() : await this.advanceLater();
+      if (!goesOn) return 'data ended';
       const showing = progress?.due() === true ? progress : undefined;
       if (showing !== undefined || onStep !== undefined || this.unread.length >= readEvery) await this.settle();
       if (onStep !== undefined) await onStep(this.report());
@@ -220,7 +222,31 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
       return leaves([step.loss, step.stats, parameters, states, optimiserState]);
     });
     if (made.step === undefined) return false;
-    const { loss, stats, trainState } = made.step;
+    this.take(made.step);
+    return true;
+  }
+
+  /** The same where a step may have to wait for numbers, and so no tidy can hold it. */
+  private async advanceLater(): Promise<boolean> {
+    const before = tf.tidy(() => tf.scalar(0).id);
+    const given: { batch?: D } = {};
+    const made = tf.tidy(() => {
+      const next = this.batches.next(this.current.step);
+      if (next === undefined) return [];
+      given.batch = next.batch;
+      return leaves(next.batch);
+    });
+    if (!('batch' in given)) return false;
+    try {
+      this.take(await singleTrainStepAsync(this.objective, given.batch, this.current));
+    } finally {
+      // What the source made for this batch goes with it; its own tensors stay.
+      for (const t of new Set(made)) if (t.id > before && !t.kept) t.dispose();
+    }
+    return true;
+  }
+
+  private take({ loss, stats, trainState }: ReturnType<typeof singleTrainStep<M, D, S>>): void {
     this.unread.push(loss);
     disposeTree(this.stats);
     this.stats = stats;
@@ -228,7 +254,6 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
     this.input = this.current;
     this.current = trainState;
     this.free(old);
-    return true;
   }
 
   /** Read the losses of the steps since the last time; with them, what those steps were computed from is proven. */

@@ -6,7 +6,21 @@ import '../../support/backend.js';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import * as tf from '@tensorflow/tfjs';
-import { compile, constant, disposeTree, valueAndGrad } from '../../../src/index.js';
+import {
+  adam,
+  compile,
+  constant,
+  dense,
+  disposeTrainState,
+  disposeTree,
+  key,
+  setup,
+  train,
+  trainState,
+  valueAndGrad,
+  type Objective,
+} from '../../../src/index.js';
+import { neuralODE } from '../../../models/index.js';
 import {
   odeProblem,
   rk4,
@@ -103,6 +117,33 @@ describe('solving with waiting', () => {
     f.programFor(rate).dispose();
     disposeTree([value, grad, rate]);
     expect(tf.memory().numTensors).to.be.at.most(before + 1); // the captured u0 lives as long as the program
+  });
+
+  it('train waits, too: the same losses as without', async () => {
+    const model = neuralODE(dense(2, 2, 'tanh'), { tspan: [0, 1], reltol: 1e-4, abstol: 1e-6 });
+    const objective: Objective<typeof model, { x: tf.Tensor }, Record<string, never>> = (m, ps, st, { x }) => {
+      const [y, next] = m.apply(x, ps, st);
+      return [tf.mean(tf.square(y)), next, {}];
+    };
+    const k = key(3);
+    const run = async (): Promise<readonly number[]> => {
+      const [ps, st] = setup(k, model);
+      const start = trainState(model, ps, st, adam(0.05));
+      const batch = (step: number) => ({ x: tf.fill([4, 2], 1 + (step % 3)) });
+      const before = tf.memory().numTensors;
+      const { losses, trainState: last } = await train(objective, batch, start, { steps: 7 });
+      disposeTrainState(last);
+      expect(tf.memory().numTensors).to.equal(before);
+      disposeTrainState(start);
+      return losses;
+    };
+    const slow = await run();
+    restore();
+    restore = () => undefined;
+    const quick = await run();
+    k.dispose();
+    expect(slow).to.deep.equal(quick);
+    expect(slow[6]).to.be.below(slow[0]);
   });
 
   it('rejects with the error that solve throws', async () => {

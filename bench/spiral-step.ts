@@ -1,16 +1,21 @@
 /**
- * One training step of the spiral demo (dopri5, batch 20, 10 times, a 2-50-2 tanh network of y^3): nullcline's compiled
- * step beside the same arithmetic under tfjs's own tape, on each backend, in one process.
+ * One training step of torchdiffeq's spiral demo (dopri5, batch 20, 10 times, a 2-50-2 tanh network of y^3, mean absolute
+ * error, RMSProp): nullcline's compiled step beside the same arithmetic under tfjs's own tape on its cpu and wasm backends, and under
+ * the `jit` of jax-js, in turn in one process.
  *
- * The peer takes the very steps that nullcline takes (fixed, their number read from the solve), saves by the same dense
- * output and updates by tfjs's RMSProp. It is not asked to choose its steps, which only helps it.
+ * The peers take as many steps as nullcline's solver chose, of equal size, save by the same dense output and update by
+ * the same rule. They are not asked to choose their steps, which only helps them; jax-js unrolls them, since it has no loops.
  *
- * `npx tsx bench/spiral-step.ts` prints a table and one JSON line per backend.
+ * diffrax and torchdiffeq were timed on another machine beside the hand-written limit (2-50-2 forward at batch 20: 1.5 µs); where that is given, their
+ * figures are scaled by what it takes here in the same races.
+ *
+ *   npx tsx bench/spiral-step.ts [directory of limit32.wasm]
  */
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import {
   chain,
+  constant,
   dense,
   disposeTree,
   key,
@@ -24,110 +29,191 @@ import {
   type Tensor,
 } from '../src/index.js';
 import { neuralODE } from '../models/index.js';
-import { dopri5, readStatistics } from '../solvers/index.js';
-import { registerNullcline } from '../src/wasm/register.js';
+import { dopri5, odeProblem, readStatistics, solve, tsit5 } from '../solvers/index.js';
 import { denseWeights, evaluate } from '../solvers/ode/tableau.js';
 import { disposeTrainState, type TrainState } from '../src/training/index.js';
+import { registerNullcline } from '../src/wasm/register.js';
+import { loadJax } from './support/jax.js';
+import { fastest, Limit } from './support/limit.js';
+import { race, report, Table, type Contestant } from './support/measure.js';
 
 tf.env().set('PROD', true);
 registerNullcline();
+await tf.setBackend('nullcline');
+const jax = await loadJax();
+const limits = Limit.load(32);
 
-const REPEATS = 60;
+/** Microseconds there: the limit's forward pass at batch 20, and the peers at both tolerances. */
+const LIMIT_THERE = 1.5;
+const SETTINGS = [
+  { reltol: 1e-3, abstol: 1e-6, diffrax: 272, torchdiffeq: 3480, c: 41 },
+  { reltol: 1e-7, abstol: 1e-9, diffrax: 584, torchdiffeq: 9350, c: 117 },
+] as const;
+
+const RATE = 1e-9; // so small that the problem stays what it is while the clock runs
+const RHO = 0.99;
+const EPSILON = 1e-8;
 const times = Array.from({ length: 10 }, (_, i) => (i * 25) / 999);
 const END = times[9];
 const wide = { initWeight: normalInit(0.1), initBias: zerosInit() };
-const field = chain((y: Tensor) => tf.pow(y, 3), dense(2, 50, 'tanh', wide), dense(50, 2, 'identity', wide));
+const cubed = (y: Tensor): Tensor => tf.mul(y, tf.square(y));
+const field = chain(cubed, dense(2, 50, 'tanh', wide), dense(50, 2, 'identity', wide));
 
-const median = (xs: number[]): number => xs.sort((a, b) => a - b)[xs.length >> 1];
-
-/** Microseconds of one call, the median of several. */
-function time(f: () => void): number {
-  for (let i = 0; i < 10; i++) f();
-  return median(
-    Array.from({ length: REPEATS }, () => {
-      const start = performance.now();
-      f();
-      return (performance.now() - start) * 1e3;
-    }),
-  );
+/** Twenty pieces of the true spiral. */
+function spiral(): { x: number[][]; y: number[][][] } {
+  const all = Array.from({ length: 1000 }, (_, i) => (i * 25) / 999);
+  const path = tf.tidy(() => {
+    const A = constant([[-0.1, 2], [-2, -0.1]]); // prettier-ignore
+    const truth = odeProblem((u: Tensor) => tf.matMul(cubed(u), A), constant([[2, 0]]), [0, 25], {});
+    return solve(truth, tsit5(), { saveAt: all, reltol: 1e-6, abstol: 1e-8 }).u.dataSync();
+  });
+  const at = (i: number): number[] => [path[2 * i], path[2 * i + 1]];
+  const starts = Array.from({ length: 20 }, (_, i) => (i * 389) % 990);
+  return { x: starts.map(at), y: times.map((_, k) => starts.map((s) => at(s + k))) };
 }
 
-/** The peer: `steps` equal steps of dopri5 and its dense output, in plain tfjs operations. */
-function plainLoss(weights: tf.Variable[], x: tf.Tensor2D, y: Tensor, steps: number): tf.Scalar {
-  const [w1, b1, w2, b2] = weights;
-  const f = (u: Tensor): Tensor => tf.add(tf.matMul(tf.tanh(tf.add(tf.matMul<tf.Tensor2D>(tf.pow(u, 3), w1 as never), b1)), w2 as never), b2); // prettier-ignore
-  const { tableau } = dopri5();
-  const weightsOf = denseWeights(tableau);
+const data = spiral();
+const { tableau } = dopri5();
+const denseOf = denseWeights(tableau);
+
+/** Steps of equal size with their dense outputs, in any arithmetic; `combine(u, weights, ks)` is u + sum of weights ks. */
+function integrate<T>(
+  f: (u: T) => T,
+  combine: (u: T, weights: readonly number[], ks: readonly T[]) => T,
+  start: T,
+  steps: number,
+): T[] {
   const h = END / steps;
-  const saved: Tensor[] = [x];
-  let u: Tensor = x;
+  const saved = [start];
+  let u = start;
   let k1 = f(u);
   for (let n = 0; n < steps; n++) {
     const ks = [k1];
-    const at = (w: readonly number[]): Tensor => {
-      let sum = u;
-      w.forEach((a, i) => {
-        if (a !== 0) sum = tf.add(sum, tf.mul(a * h, ks[i]));
-      });
-      return sum;
-    };
+    const plus = (weights: readonly number[]): T => combine(u, weights.map((w) => w * h), ks); // prettier-ignore
     let last = u;
     for (let i = 1; i < 7; i++) {
-      last = at(tableau.a[i]);
+      last = plus(tableau.a[i]);
       ks.push(f(last));
     }
-    while (saved.length < 10 && times[saved.length] <= (n + 1) * h + 1e-9) {
+    for (; saved.length < 10 && times[saved.length] <= (n + 1) * h + 1e-9;) {
       const theta = (times[saved.length] - n * h) / h;
-      saved.push(at(weightsOf.map((w) => evaluate(w, theta))));
+      saved.push(plus(denseOf.map((w) => evaluate(w, theta))));
     }
     [u, k1] = [last, ks[6]];
   }
-  return tf.mean(tf.abs(tf.sub(tf.stack(saved), y)));
+  return saved;
 }
 
-interface Data {
-  readonly x: Tensor;
-  readonly y: Tensor;
+interface Runner extends Contestant {
+  dispose(): void;
 }
 
-for (const [reltol, abstol] of [
-  [1e-3, 1e-6],
-  [1e-5, 1e-7],
-] as const) {
-  // prettier-ignore
-  for (const backend of ['cpu', 'wasm', 'nullcline']) {
-    await tf.setBackend(backend);
-    const model = neuralODE(field, { tspan: [0, END], saveAt: times, algorithm: dopri5(), reltol, abstol });
-    const seed = key(1);
-    const [ps, st] = setup(seed, model);
-    const data = { x: tf.randomUniform([20, 2], -2, 2, 'float32', 1), y: tf.randomUniform([10, 20, 2], -2, 2, 'float32', 2) };
-    const objective = (m: typeof model, p: typeof ps, s: typeof st, { x, y }: Data) => {
-      const [found, next] = m.apply(x, p, s);
-      return [mae(found, y), next, {}] as const;
-    };
-    let state: TrainState<typeof model> = trainState(model, ps, st, rmsProp(1e-3, { rho: 0.99 }));
-    const ours = time(() => {
-      const { trainState: next, loss } = singleTrainStep(objective, data, state);
-      disposeTrainState(state);
-      loss.dispose();
-      state = next;
-    });
-    const { accepted } = readStatistics(state.states.statistics);
-
-    const [fresh] = setup(seed, model);
-    const weights = [fresh.layer2.weight, fresh.layer2.bias, fresh.layer3.weight, fresh.layer3.bias].map((w) => tf.variable(w));
-    const optimizer = tf.train.rmsprop(1e-3, 0.99);
-    const theirs = time(() => {
-      optimizer.minimize(() => plainLoss(weights, data.x as tf.Tensor2D, data.y, accepted), false, weights);
-    });
-    console.log(
-      `${backend.padEnd(5)} reltol ${reltol}: ${accepted} steps; nullcline ${ours.toFixed(0)} µs, plain tfjs ${theirs.toFixed(0)} µs: ${(theirs / ours).toFixed(2)} times`,
-    );
-    console.log(
-      JSON.stringify({ name: 'spiral-step', backend, reltol, abstol, steps: accepted, nullcline_us: ours, tfjs_us: theirs, ratio: theirs / ours }),
-    );
-    disposeTree([data, weights, seed]);
+async function ours(reltol: number, abstol: number): Promise<Runner & { steps: number }> {
+  await tf.setBackend('nullcline');
+  const model = neuralODE(field, { tspan: [0, END], saveAt: times, algorithm: dopri5(), reltol, abstol });
+  const seed = key(1);
+  const [ps, st] = setup(seed, model);
+  seed.dispose();
+  const batch = { x: constant(data.x), y: constant(data.y) };
+  const objective = (m: typeof model, p: typeof ps, s: typeof st, { x, y }: typeof batch) => {
+    const [found, next] = m.apply(x, p, s);
+    return [mae(found, y), next, {}] as const;
+  };
+  let state: TrainState<typeof model> = trainState(model, ps, st, rmsProp(RATE, { rho: RHO }));
+  const step = (): void => {
+    const { trainState: next, loss } = singleTrainStep(objective, batch, state);
     disposeTrainState(state);
-    optimizer.dispose();
-  }
+    loss.dispose();
+    state = next;
+  };
+  step();
+  return {
+    name: 'nullcline',
+    enter: () => tf.setBackend('nullcline'),
+    run: step,
+    steps: readStatistics(state.states.statistics).accepted,
+    dispose: () => {
+      disposeTrainState(state);
+      disposeTree(batch);
+    },
+  };
+}
+
+async function plainTfjs(backend: string, steps: number): Promise<Runner> {
+  await tf.setBackend(backend);
+  const [x, y] = [tf.tensor(data.x), tf.tensor(data.y)];
+  const weights = [[2, 50], [50], [50, 2], [2]].map((shape, i) => tf.variable(tf.randomNormal(shape, 0, 0.1, 'float32', i))); // prettier-ignore
+  const [w1, b1, w2, b2] = weights;
+  const f = (u: Tensor): Tensor => tf.add(tf.matMul(tf.tanh(tf.add(tf.matMul(cubed(u), w1), b1)), w2), b2);
+  const combine = (u: Tensor, ws: readonly number[], ks: readonly Tensor[]): Tensor =>
+    ws.reduce((sum, w, i) => (w === 0 ? sum : tf.add(sum, tf.mul(w, ks[i]))), u);
+  const optimizer = tf.train.rmsprop(RATE, RHO);
+  const loss = (): tf.Scalar => tf.mean(tf.abs(tf.sub(tf.stack(integrate(f, combine, x, steps)), y)));
+  return {
+    name: backend,
+    enter: () => tf.setBackend(backend),
+    run: () => {
+      optimizer.minimize(loss, false, weights);
+    },
+    dispose: () => {
+      tf.dispose([x, y, ...weights]);
+      optimizer.dispose();
+    },
+  };
+}
+
+/** Weights and squares in, new ones out, the loss read back: as much as the others do. */
+function jaxJs(steps: number): Runner | undefined {
+  if (jax === undefined) return undefined;
+  const { numpy: np, jit, valueAndGrad } = jax;
+  type A = ReturnType<typeof np.zeros>;
+  const float = { dtype: np.float32 };
+  let gaussian = 1;
+  const draw = (...shape: number[]): A => {
+    const values = Array.from({ length: shape.reduce((n, d) => n * d, 1) }, () => Math.sin((gaussian += 1.7)) / 7);
+    return np.array(values, float).reshape(shape);
+  };
+  const combine = (u: A, ws: readonly number[], ks: readonly A[]): A =>
+    ws.reduce((sum, w, i) => (w === 0 ? sum : sum.add(ks[i].ref.mul(w))), u.ref);
+  const loss = ([w1, b1, w2, b2]: A[], x: A, y: A): A => {
+    const f = (u: A): A => {
+      const cube = u.ref.mul(u.ref).mul(u.ref);
+      return np.matmul(np.tanh(np.matmul(cube, w1.ref).add(b1.ref)), w2.ref).add(b2.ref);
+    };
+    return np.mean(np.abs(np.stack(integrate(f, combine, x, steps).map((a) => a.ref)).sub(y.ref)));
+  };
+  const step = jit((weights: A[], squares: A[], x: A, y: A): [A, A[], A[]] => {
+    const [value, grads] = valueAndGrad(loss)(weights.map((w) => w.ref), x, y) as unknown as [A, A[]]; // prettier-ignore
+    const next = squares.map((s, i) => s.mul(RHO).add(grads[i].ref.mul(grads[i].ref).mul(1 - RHO)));
+    const moved = weights.map((w, i) => w.sub(grads[i].mul(RATE).div(np.sqrt(next[i].ref.add(EPSILON)))));
+    return [value, moved, next];
+  });
+  let weights = [draw(2, 50), draw(50), draw(50, 2), draw(2)];
+  let squares = weights.map((w) => np.zeros(w.shape));
+  const [x, y] = [np.array(data.x, float), np.array(data.y.flat(2), float).reshape([10, 20, 2])];
+  return {
+    name: 'jax-js',
+    run: () => {
+      const [value, moved, next] = step(weights, squares, x.ref, y.ref);
+      value.dataSync();
+      [weights, squares] = [moved, next];
+    },
+    dispose: () => undefined,
+  };
+}
+
+const table = new Table('spiral training step, float32, µs', ['tolerances', 'steps', 'nullcline', 'cpu', 'wasm', 'jax-js', 'tfjs/ours', 'jax/ours', 'diffrax', 'torch', 'C'], 14); // prettier-ignore
+
+for (const { reltol, abstol, diffrax, torchdiffeq, c } of SETTINGS) {
+  const own = await ours(reltol, abstol);
+  const peers = [await plainTfjs('cpu', own.steps), await plainTfjs('wasm', own.steps), jaxJs(own.steps)];
+  const all: Contestant[] = [own, ...peers.filter((p) => p !== undefined), ...(limits?.contestants('2-50-2 forward', 20) ?? [])]; // prettier-ignore
+  const medians = await race(all, { rounds: 15, roundMs: 10, warmMs: 300 });
+  const [us, cpu, wasm, js, limit] = ['nullcline', 'cpu', 'wasm', 'jax-js', 'limit'].map((name) => fastest(name, all, medians)); // prettier-ignore
+  const host = limit / LIMIT_THERE;
+  const tfjs = Math.min(cpu, wasm);
+  table.row(`${reltol} / ${abstol}`, own.steps, us, cpu, wasm, js, tfjs / us, js / us, diffrax * host, torchdiffeq * host, c * host); // prettier-ignore
+  report('spiral-step', { reltol, abstol, steps: own.steps, nullcline_us: us, tfjs_cpu_us: cpu, tfjs_wasm_us: wasm, jax_js_us: js, tfjs_over_ours: tfjs / us, jax_over_ours: js / us, diffrax_scaled_us: diffrax * host, torchdiffeq_scaled_us: torchdiffeq * host, c_scaled_us: c * host, limit_here_over_there: host }); // prettier-ignore
+  own.dispose();
+  for (const peer of peers) peer?.dispose();
 }

@@ -23,6 +23,8 @@ export interface Executable {
   run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[];
   /** The same for a run that can wait. Absent where numbers can always be read at once. */
   gradually?(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Gradual<Buffer[]>;
+  /** What it runs, in words. Absent where that is the graph itself, kernel by kernel. */
+  describe?(): string;
   /** Free what is held between runs (constants). It is also freed when the executable is garbage collected. */
   dispose(): void;
 }

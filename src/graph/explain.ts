@@ -78,6 +78,9 @@ export function formatGraph({ nodes, inputs, outputs }: Graph): string {
  * each belongs to. Values over 1 kB that tracing has frozen into the program are listed at the end: a random draw or a
  * table that was meant to be an argument shows there.
  *
+ * On the compiled backend the code that runs follows: its kernels as formulas with what was fused into each, the calls of the host and why
+ * they are needed, the arena, and arithmetic operations and bytes in all.
+ *
  * @param compiled A function made by `compile`.
  * @param args Arguments as for a call; the function is traced if it has not been for this signature, and not run.
  */
@@ -85,5 +88,7 @@ export function explain<A extends unknown[]>(
   compiled: ((...args: A) => unknown) & { readonly programFor: (...args: unknown[]) => Program },
   ...args: A
 ): string {
-  return formatGraph(compiled.programFor(...args).graph);
+  const program = compiled.programFor(...args);
+  const described = program.executable().describe?.();
+  return [formatGraph(program.graph), ...(described === undefined ? [] : ['', described])].join('\n');
 }

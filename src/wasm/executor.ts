@@ -8,6 +8,7 @@ import { interpreter } from '../graph/interpret.js';
 import type { RunContext } from '../graph/primitive.js';
 import type { Workspace } from '../graph/workspace.js';
 import { NullclineBackend } from './backend.js';
+import { describePlan } from './describe.js';
 import { kindOf } from './elementwise.js';
 import { CompiledGraph, free, type Held } from './program.js';
 import { RawProgram } from './raw.js';
@@ -45,6 +46,13 @@ export class WasmExecutable implements Executable {
       this.held.push(this.onAddresses.held);
     }
     return this.onAddresses;
+  }
+
+  describe(): string {
+    const compiled = this.idle.at(-1) ?? this.compile();
+    if (this.idle.length === 0) this.idle.push(compiled);
+    const { plan, arenaBytes, moduleBytes } = compiled;
+    return describePlan(plan, { arenaBytes, moduleBytes, precision: this.backend.precision });
   }
 
   run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {

@@ -9,6 +9,9 @@ import { stopGradient } from '../../src/graph/transform.js';
 
 type Tensor = tf.Tensor;
 
+/** The part that is the same on every backend. */
+const graphOf = (text: string): string => text.split('\n\n')[0];
+
 describe('explain', () => {
   it('prints operations, shapes, constants and layers', () => {
     tf.tidy(() => {
@@ -16,7 +19,7 @@ describe('explain', () => {
       const f = compile((x: Tensor, _unused: Tensor) =>
         inScope('layer1', () => tf.mul(tf.tanh(tf.matMul(x, w, false, false)), 2)),
       );
-      expect(explain(f, tf.ones([4, 2]), tf.ones([1]))).to.equal(
+      expect(graphOf(explain(f, tf.ones([4, 2]), tf.ones([1])))).to.equal(
         [
           '3 operations, 2 inputs, 1 captured, 1 constant',
           '%0 = input 0: float32 [4, 2]',
@@ -34,7 +37,7 @@ describe('explain', () => {
   it('prints attributes, lists, several results and primitives', () => {
     tf.tidy(() => {
       const f = compile((x: Tensor) => [tf.topk(stopGradient(x), 2).indices, tf.concat([x, x], 1)]);
-      const text = explain(f, tf.ones([2, 3]));
+      const text = graphOf(explain(f, tf.ones([2, 3])));
       expect(text).to.match(/<customGrad>\(%0, %0\)/);
       expect(text).to.match(/%\d = Concat\(%0, %0\) \{axis=1\}: float32 \[2, 6\]/);
       expect(text).to.match(/%(\d)\.0 = TopK\(x: %\d\) \{k=2, sorted=true\}: float32 \[2, 2\], int32 \[2, 2\]/);
@@ -47,7 +50,7 @@ describe('explain', () => {
       const f = compile((x: Tensor) =>
         inScope('layer3', () => tf.add(x, tf.tensor1d(Array.from({ length: 300 }, (_, i) => i)))),
       );
-      expect(explain(f, tf.ones([300]))).to.match(
+      expect(graphOf(explain(f, tf.ones([300])))).to.match(
         /frozen when traced:\n {2}%1 float32 \[300\], 1200 bytes in layer layer3$/,
       );
     });

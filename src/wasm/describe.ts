@@ -1,0 +1,119 @@
+/**
+ * A compiled program as text: what runs one after the other, what it costs, and what the host runs.
+ */
+import { formatShape, PRIMITIVE, sizeOf } from '../graph/graph.js';
+import type { PrimitiveAttrs } from '../graph/primitive.js';
+import type { Term } from './emit/terms.js';
+import type { CallStep, MatMulStep, MoveStep, NestStep, Plan, RandomStep, Step } from './plan.js';
+import type { View } from './views.js';
+
+export interface Sizes {
+  readonly arenaBytes: number;
+  readonly moduleBytes: number;
+  readonly precision: number;
+}
+
+interface Line {
+  readonly text: string;
+  /** Arithmetic operations; a mathematical function counts as one. */
+  readonly flops: number;
+}
+
+/** What a buffer is called: `in0`, `out1`, `const2`, `arena` with the bytes it takes there. */
+type Naming = (view: View) => string;
+
+/** The term as a formula, and how many operations it has. */
+function formula(term: Term, leaves: readonly string[]): { text: string; flops: number } {
+  if (term.op === 'load') return { text: leaves[term.leaf ?? 0], flops: 0 };
+  if (term.op === 'const') return { text: String(term.value), flops: 0 };
+  const args = term.args.map((arg) => formula(arg, leaves));
+  const flops = args.reduce((n, arg) => n + arg.flops, term.kind === 'float' && term.op !== 'cast' ? 1 : 0);
+  return { text: `${term.op}(${args.map(({ text }) => text).join(', ')})`, flops };
+}
+
+function nest({ spec, views }: NestStep, nameOf: Naming): Line {
+  const { text, flops } = formula(spec.term, views.slice(1).map(nameOf));
+  const count = sizeOf(spec.sizes);
+  const { reduce } = spec;
+  const over = reduce === undefined ? '' : ` reduced by ${reduce.op} over the last ${reduce.axes}`;
+  return {
+    text: `${nameOf(views[0])} = ${text} for ${formatShape(spec.sizes)}${over}`,
+    flops: count * (flops + (reduce === undefined ? 0 : 1)),
+  };
+}
+
+function matmul({ spec, views }: MatMulStep, nameOf: Naming): Line {
+  const { rows, inner, columns, epilogue } = spec;
+  const [c, a, b, ...rest] = views.map(nameOf);
+  const matrices = sizeOf(views[0].shape) / Math.max(rows * columns, 1);
+  const product = `${a} (${rows} x ${inner}) . ${b} (${inner} x ${columns})`;
+  const batch = matrices > 1 ? ` for ${matrices} matrices` : '';
+  const ended = epilogue === undefined ? { text: product, flops: 0 } : formula(epilogue.term, [product, ...rest]);
+  const panels = [...(spec.aPanels === true ? ['A'] : []), ...(spec.bPanels === true ? ['B'] : [])];
+  const packed = panels.length === 0 ? '' : `, ${panels.join(' and ')} in panels`;
+  return {
+    text: `${c} = ${ended.text}${batch}${packed}`,
+    flops: matrices * rows * columns * (2 * inner + ended.flops),
+  };
+}
+
+const move = ({ spec, views }: MoveStep, nameOf: Naming): Line => ({
+  text: `${nameOf(views[0])} = ${spec.mode} ${nameOf(views[1])} at ${nameOf(views[2])}: ${spec.count} slices of ${spec.slice}`,
+  flops: spec.mode === 'add' ? spec.count * spec.slice : 0,
+});
+
+const random = ({ spec, views }: RandomStep, nameOf: Naming): Line => ({
+  text: `${nameOf(views[0])} = ${spec.count} random numbers of the key ${nameOf(views[1])}`,
+  flops: 0,
+});
+
+function call({ node, inputs }: CallStep, nameOf: Naming): Line {
+  const isPrimitive = node.kernel === PRIMITIVE;
+  const name = isPrimitive ? (node.attrs as unknown as PrimitiveAttrs).primitive.name : node.kernel;
+  const why = isPrimitive ? 'a computation of its own' : 'no generated code: the cpu kernel on copies';
+  const types = node.inputs.map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`).join(', ');
+  return { text: `call ${name}(${inputs.map(nameOf).join(', ')}) of ${types}  # ${why}`, flops: 0 };
+}
+
+function line(step: Step, nameOf: Naming): Line {
+  switch (step.type) {
+    case 'nest':
+      return nest(step, nameOf);
+    case 'matmul':
+      return matmul(step, nameOf);
+    case 'move':
+      return move(step, nameOf);
+    case 'random':
+      return random(step, nameOf);
+    case 'call':
+      return call(step, nameOf);
+  }
+}
+
+const viewsOf = (step: Step): readonly View[] => (step.type === 'call' ? step.inputs : step.views);
+
+/** The steps of a plan, with totals in front. */
+export function describePlan(plan: Plan, { arenaBytes, moduleBytes, precision }: Sizes): string {
+  const { steps, inputCount, capturedCount } = plan;
+  const arena = new Map<object, number>();
+  const nameOf: Naming = ({ buffer }) => {
+    if (buffer.home === 'constant') return `const${buffer.index}`;
+    if (buffer.home === 'table') {
+      const { index } = buffer;
+      if (index < inputCount) return `in${index}`;
+      return index < inputCount + capturedCount ? `captured${index - inputCount}` : `out${index - inputCount - capturedCount}`;
+    }
+    let number = arena.get(buffer);
+    if (number === undefined) arena.set(buffer, (number = arena.size));
+    return `t${number}`;
+  }; // prettier-ignore
+  const lines = steps.map((step) => line(step, nameOf));
+  const flops = lines.reduce((n, l) => n + l.flops, 0);
+  const touched = steps.flatMap(viewsOf).reduce((n, { buffer }) => n + buffer.bytes, 0);
+  const calls = steps.filter(({ type }) => type === 'call').length;
+  return [
+    `compiled in float${precision}: ${steps.length - calls} kernels, ${calls} calls of the host, arena of ${arenaBytes} bytes for ${arena.size} intermediates, ` +
+      `module of ${moduleBytes} bytes, ${flops} flops, ${touched} bytes read and written`,
+    ...lines.map(({ text }, i) => `${String(i).padStart(3)}  ${text}`),
+  ].join('\n');
+}

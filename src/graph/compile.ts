@@ -4,12 +4,19 @@
 import { parseOptions, positiveInteger, z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
 import { flattenArguments, matches, signatureOf, specsOf, type Flattened } from './arguments.js';
-import { Program } from './program.js';
+import { withBackend } from './engine.js';
+import { backendOfPrecision, Program, type Precision } from './program.js';
 import { TraceError, currentTrace, traceGraph } from './trace.js';
 
 export interface CompileOptions {
   /** How many signatures are remembered; the one unused longest goes first. Default 64. */
   readonly maxSignatures?: number;
+  /**
+   * Compute in this precision, on the compiled backend, whichever backend is active. The tensors that come back live there: of a
+   * function in float64 they hold doubles, until an operation of a backend of single precision takes them. Default: that of
+   * the active backend. Within another traced function this one is part of it, and computes as it does.
+   */
+  readonly precision?: Precision;
 }
 
 export interface CompileStats {
@@ -30,7 +37,10 @@ export type Compiled<F extends (...args: never[]) => unknown> = F & {
   readonly programFor: (...args: unknown[]) => Program;
 };
 
-const OPTIONS = z.strictObject({ maxSignatures: positiveInteger.default(64) });
+const OPTIONS = z.strictObject({
+  maxSignatures: positiveInteger.default(64),
+  precision: z.enum(['float32', 'float64']).optional(),
+});
 
 export interface Traced {
   readonly program: Program;
@@ -69,7 +79,11 @@ export function compile<A extends unknown[], R>(
   options: CompileOptions = {},
 ): Compiled<(...args: A) => R> {
   if (typeof f !== 'function') throw new TypeError(`compile: the first argument must be a function, got ${typeof f}`);
-  const { maxSignatures } = parseOptions(OPTIONS, options, 'compile');
+  const { maxSignatures, precision } = parseOptions(OPTIONS, options, 'compile');
+  const run = (program: Program, tensors: readonly Tensor[]): Tensor[] =>
+    precision === undefined
+      ? program.run(tensors)
+      : withBackend(backendOfPrecision(precision), () => program.run(tensors));
   const remembered = new Map<string, Traced>();
   const stats = { traces: 0, hits: 0 };
   /** The last that served, which the next call is most likely to want again. */
@@ -99,17 +113,19 @@ export function compile<A extends unknown[], R>(
     if (recent !== undefined && matches(recent.pattern, args, tensors)) {
       stats.hits++;
       const { program, rebuild } = recent.traced;
-      return rebuild(program.run(tensors)) as R;
+      return rebuild(run(program, tensors)) as R;
     }
     const given = flattenArguments(args);
     const { program, rebuild } = lookUp(given);
-    return rebuild(program.run(given.tensors)) as R;
+    return rebuild(run(program, given.tensors)) as R;
   };
   return Object.assign(compiled, {
     async: async (...args: A): Promise<R> => {
       const given = flattenArguments(args);
       const { program, rebuild } = lookUp(given);
-      return rebuild(await program.runLater(given.tensors)) as R;
+      // The backend of a given precision never has to wait.
+      const results = precision === undefined ? await program.runLater(given.tensors) : run(program, given.tensors);
+      return rebuild(results) as R;
     },
     stats: stats,
     programFor: (...args: unknown[]) => lookUp(flattenArguments(args)).program,

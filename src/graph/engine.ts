@@ -66,3 +66,18 @@ export function activeBackend(): { name: string; backend: tf.KernelBackend } {
   const backend = tf.backend();
   return { name: engineInternals().backendName, backend };
 }
+
+/** Run `f`, which must not wait for anything, with another backend active. */
+export function withBackend<T>(name: string, f: () => T): T {
+  const engine = engineInternals();
+  const other = tf.findBackend(name);
+  const { backendName, backendInstance } = engine;
+  engine.backendName = name;
+  engine.backendInstance = other;
+  try {
+    return f();
+  } finally {
+    engine.backendName = backendName;
+    engine.backendInstance = backendInstance;
+  }
+}

@@ -42,6 +42,30 @@ export function registerExecutor(backendName: string, executor: Executor): void 
   executors().set(backendName, executor);
 }
 
+export type Precision = 'float32' | 'float64';
+
+const PRECISIONS = Symbol.for('nullcline.precisions');
+
+function precisions(): Map<Precision, string> {
+  const engine = tf.engine() as unknown as Record<symbol, Map<Precision, string> | undefined>;
+  engine[PRECISIONS] ??= new Map<Precision, string>();
+  return engine[PRECISIONS];
+}
+
+/** Functions that ask for that precision run on the tfjs backend of that name. */
+export function registerPrecision(precision: Precision, backendName: string): void {
+  precisions().set(precision, backendName);
+}
+
+/** The backend that computes in that precision. */
+export function backendOfPrecision(precision: Precision): string {
+  const name = precisions().get(precision);
+  if (name !== undefined) return name;
+  throw new Error(
+    `compile: precision '${precision}' is that of the compiled backend, which is not loaded; call await useBackend('nullcline') once`,
+  );
+}
+
 /** Storage for a loop of programs on the backend of this run. */
 export function openWorkspace({ backend, backendName }: RunContext): Workspace {
   return (executors().get(backendName) ?? interpreter).workspace(backend, backendName);

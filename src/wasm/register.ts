@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { storesDoubles } from '../core/floats.js';
 import { engineInternals } from '../graph/engine.js';
-import { registerExecutor } from '../graph/program.js';
+import { registerExecutor, registerPrecision } from '../graph/program.js';
 import { NullclineBackend } from './backend.js';
 import { CompiledKernels } from './backend-compiled.js';
 import { acceptDoubles } from './backend-doubles.js';
@@ -29,6 +29,7 @@ export function registerNullcline(): void {
     tf.registerBackend(name, () => new NullclineBackend(bits), 0);
     registerKernels(name, new CompiledKernels(wasmExecutor, name));
     registerExecutor(name, wasmExecutor);
+    registerPrecision(precision as keyof typeof BACKEND_NAMES, name);
   }
   acceptDoubles();
   roundOnLeaving();

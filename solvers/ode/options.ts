@@ -2,6 +2,7 @@
  * The options of `solve` for ODE problems, validated at the edge.
  */
 import { parseOptions, z } from '../../src/core/options.js';
+import { isTensor, type Tensor } from '../../src/core/tree.js';
 import { discreteAdjoint, type Adjoint } from '../sensitivity/adjoint.js';
 import type { OdeAlgorithm } from './algorithm.js';
 import type { PidController } from './control.js';
@@ -14,8 +15,11 @@ export interface OdeOptions {
   readonly reltol?: number;
   /** Times at which to save the state, in the order of integration, within the span. Default: the final state alone. */
   readonly saveAt?: readonly number[] | Float32Array | Float64Array;
-  /** The size of every step, or of the first when the steps adapt; positive, whichever way the integration runs. */
-  readonly dt?: number;
+  /**
+   * The size of every step, or of the first when the steps adapt; positive, whichever way the integration runs. A scalar tensor
+   * is differentiable: of the first step of adapted ones, and the sizes of the others stay what they are.
+   */
+  readonly dt?: number | Tensor;
   /** Adapt the step to the tolerances. Default: true where the method has an error estimate. */
   readonly adaptive?: boolean;
   /** Default `{ pcoeff: 0, icoeff: 1, dcoeff: 0, safety: 0.9, factorMin: 0.2, factorMax: 10 }`. */
@@ -42,7 +46,12 @@ const schema = z.strictObject({
   abstol: z.number().nonnegative().default(1e-6),
   reltol: z.number().nonnegative().default(1e-3),
   saveAt: times.optional(),
-  dt: z.number().positive().optional(),
+  dt: z
+    .custom<number | Tensor>(
+      (v) => (typeof v === 'number' && v > 0 && v < Infinity) || (isTensor(v) && v.size === 1 && v.dtype === 'float32'),
+      'expected a positive number, or a scalar tensor',
+    )
+    .optional(),
   adaptive: z.boolean().optional(),
   controller: z
     .strictObject({
@@ -69,6 +78,8 @@ export interface ParsedOdeOptions {
   readonly stepping: Stepping;
   readonly maxSteps: number;
   readonly dtMin: number | null;
+  /** Where it is a tensor. */
+  readonly dtTensor: Tensor | null;
   readonly adjoint: Adjoint;
   readonly throwOnFailure: boolean;
 }
@@ -87,9 +98,12 @@ export function parseOdeOptions(algorithm: OdeAlgorithm, options: OdeOptions): P
     throw new RangeError('solve: abstol and reltol are both 0; at least one must be positive');
   }
   const { controller } = given;
+  const dtTensor = isTensor(given.dt) ? given.dt : null;
+  // The number of a tensor is known when the program runs.
+  const dt = typeof given.dt === 'number' ? given.dt : undefined;
   const stepping: Stepping = adaptive
-    ? { kind: 'adaptive', controller, ...(given.dt === undefined ? {} : { dt: given.dt }) }
-    : { kind: 'fixed', dt: given.dt as number };
+    ? { kind: 'adaptive', controller, ...(dt === undefined ? {} : { dt }) }
+    : { kind: 'fixed', dt: dt ?? NaN };
   return {
     abstol: given.abstol,
     reltol: given.reltol,
@@ -97,6 +111,7 @@ export function parseOdeOptions(algorithm: OdeAlgorithm, options: OdeOptions): P
     stepping,
     maxSteps: given.maxSteps,
     dtMin: given.dtMin ?? null,
+    dtTensor,
     adjoint: given.adjoint ?? discreteAdjoint(),
     throwOnFailure: given.throwOnFailure,
   };

@@ -87,7 +87,7 @@ function prepare(
   });
   return {
     primitive: solvePrimitive(node),
-    inputs: [traced.u0, ...problem.tspan.map(timeTensor), ...traced.operands],
+    inputs: [traced.u0, ...problem.tspan.map(timeTensor), timeTensor(parsed.dtTensor ?? 0), ...traced.operands],
     restore: parsed.saveAt === null ? traced.unravel : traced.unravelRows,
   };
 }
@@ -175,8 +175,8 @@ const hostTime = (t: Time): number | null => (isTensor(t) ? null : t);
 const timeTensor = (t: Time): Tensor => (isTensor(t) ? tf.reshape(t, []) : tf.scalar(t));
 
 function planOf(parsed: ParsedOdeOptions, t0: number | null, t1: number | null): SolvePlan {
-  const { saveAt, stepping, maxSteps, dtMin } = parsed;
-  return { t0, t1, saveAt, stepping, maxSteps, dtMin };
+  const { saveAt, stepping, maxSteps, dtMin, dtTensor } = parsed;
+  return { t0, t1, saveAt, stepping, maxSteps, dtMin, dtGiven: dtTensor !== null };
 }
 
 const REASONS: Readonly<Record<Exclude<Retcode, 'Success'>, (o: ParsedOdeOptions) => string>> = {

@@ -17,6 +17,8 @@ export interface SolvePlan extends Omit<Plan, 't0' | 't1' | 'stepping' | 'dtMin'
   readonly dtMin: number | null;
   /** How to step; `again`: take the steps of the solve whose ticket is the last input. */
   readonly stepping: Stepping | { readonly kind: 'again' };
+  /** Is the step, or the first one, an input of the node? */
+  readonly dtGiven: boolean;
 }
 
 /** Which cotangents the derivatives of a solve ask for. */
@@ -59,5 +61,7 @@ export interface SolveRecord {
 
 export const STATISTICS = ['steps', 'accepted', 'rejected', 'evaluations', 'retcode'] as const;
 
-/** Inputs before the operands: u0, t0, t1. */
-export const LEADING = 3;
+/** Inputs before the operands: u0 and the times. */
+export const LEADING = 4;
+/** Where the times are among the inputs: t0, t1 and dt. */
+export const TIMES = [1, 2, 3] as const;

@@ -18,19 +18,32 @@ import { integrate, type Plan } from '../ode/integrate.js';
 import { checkSaveAt } from '../ode/options.js';
 import type { TapedPrograms } from '../ode/taped.js';
 import { RETCODES } from '../retcode.js';
-import { LEADING, makeSolveNode, STATISTICS, type SolveNode, type SolveRecord } from './solve-node.js';
+import { LEADING, makeSolveNode, STATISTICS, TIMES, type SolveNode, type SolveRecord } from './solve-node.js';
 import { Sweep } from './sweep.js';
 
 function* resolvePlan(node: SolveNode, inputs: readonly Buffer[], context: RunContext): Gradual<Plan> {
   const { plan } = node;
   const t0 = plan.t0 ?? (yield* scalarOf(context, inputs[1]));
   const t1 = plan.t1 ?? (yield* scalarOf(context, inputs[2]));
+  const dt = plan.dtGiven ? yield* scalarOf(context, inputs[3]) : undefined;
+  if (dt !== undefined && !(dt > 0 && dt < Infinity)) {
+    throw new RangeError(`solve: dt must be a positive number, got ${dt}`);
+  }
   for (const [name, t] of [['t0', t0], ['t1', t1]] as const) {
     if (!Number.isFinite(t)) throw new RangeError(`solve: ${name} must be a finite number, got ${t}`);
   } // prettier-ignore
   checkSaveAt(plan.saveAt, t0, t1);
   const dtMin = plan.dtMin ?? 16 * Number.EPSILON * Math.max(Math.abs(t0), Math.abs(t1));
-  if (plan.stepping.kind !== 'again') return { ...plan, t0, t1, dtMin, stepping: plan.stepping };
+  const { stepping } = plan;
+  if (stepping.kind !== 'again') {
+    return {
+      ...plan,
+      t0,
+      t1,
+      dtMin,
+      stepping: dt === undefined || stepping.kind === 'recorded' ? stepping : { ...stepping, dt },
+    };
+  }
   const { steps } = recordOf(context, inputs[LEADING + node.field.operands.length]);
   return { ...plan, t0, t1, stepping: { kind: 'recorded', steps }, maxSteps: Infinity, dtMin: 0 };
 }
@@ -58,8 +71,8 @@ const NEEDS_VALUES =
   'solve: choosing step sizes needs numbers that this backend cannot read at once (its values come as promises). ' +
   'Wait for them: solveAsync(...), compile(f).async(...) or train(...); or take fixed steps (adaptive: false, dt: ...)';
 
-const END_TIMES =
-  'a solve has first derivatives in its end times, by reverse mode; forward mode (jvp) and second derivatives in them are not available';
+const TIMES_ONCE =
+  'a solve has first derivatives in its end times and its dt, by reverse mode; forward mode (jvp) and second derivatives in them are not available';
 
 /** Of a run that nothing builds on. */
 const NO_TICKET = -1;
@@ -71,7 +84,7 @@ function tapedFor({ adjoint: { wanted }, keepEvery, plan, tapes }: SolveNode): T
 }
 
 /**
- * The forward node: (u0, t0, t1, ...operands) -> [saved rows or final state, statistics, ticket]. Further inputs only order it
+ * The forward node: (u0, t0, t1, dt, ...operands) -> [saved rows or final state, statistics, ticket]. Further inputs only order it
  * after other nodes.
  */
 export function solvePrimitive(node: SolveNode): Primitive {
@@ -160,15 +173,15 @@ function atOnce<T>(computation: Gradual<T>): T {
 function solveVjp(node: SolveNode, { inputs, outputs, dys, needed }: VjpCall): (Tensor | null)[] {
   const [dy] = dys;
   if (dy === null) return inputs.map(() => null);
-  if (node.plan.stepping.kind === 'again' && (needed[1] || needed[2])) {
-    throw new DifferentiationError(END_TIMES);
+  if (node.plan.stepping.kind === 'again' && TIMES.some((i) => needed[i])) {
+    throw new DifferentiationError(TIMES_ONCE);
   }
   const count = LEADING + node.field.operands.length;
   const wanted = inputs.map((_, i) => i < count && needed[i]);
   const before = node.adjoint.wanted;
   node.adjoint.wanted = {
     operands: wanted.slice(LEADING, count).map((w, i) => w || before?.operands[i] === true),
-    times: wanted[1] || wanted[2] || before?.times === true,
+    times: TIMES.some((i) => wanted[i]) || before?.times === true,
   };
   const trace = currentTrace() as Trace;
   // The ticket also keeps the forward pass alive, and first.
@@ -177,10 +190,10 @@ function solveVjp(node: SolveNode, { inputs, outputs, dys, needed }: VjpCall): (
   return inputs.map((_, i) => (wanted[i] ? cotangents[next++] : null));
 }
 
-/** The backward node: (u0, t0, t1, ...operands, cotangent, ticket) -> cotangents of the wanted inputs. */
+/** The backward node: (u0, t0, t1, dt, ...operands, cotangent, ticket) -> cotangents of the wanted inputs. */
 function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitive {
   const { field } = node;
-  const specs: Spec[] = [field.state, SCALAR, SCALAR, ...field.operands];
+  const specs: Spec[] = [field.state, ...TIMES.map(() => SCALAR), ...field.operands];
   const count = specs.length;
   return {
     name: `solve adjoint (${node.tableau.name})`,
@@ -195,8 +208,8 @@ function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitiv
       wanted.forEach((w, i) => {
         if (w) seeds[i] = dys[next++];
       });
-      if (seeds[1] !== null || seeds[2] !== null) {
-        throw new DifferentiationError(END_TIMES);
+      if (TIMES.some((i) => seeds[i] !== null)) {
+        throw new DifferentiationError(TIMES_ONCE);
       }
       const trace = currentTrace() as Trace;
       const fresh = (x: Tensor): Tensor => trace.tensorOf(trace.record('Identity', { x }).outputs[0]);
@@ -208,13 +221,20 @@ function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitiv
       const twofold = makeSolveNode({
         ...node,
         field: tangentField(field),
-        plan: { ...node.plan, stepping: { kind: 'again' } },
+        plan: { ...node.plan, stepping: { kind: 'again' }, dtGiven: false },
       });
       const operands = [...own.slice(LEADING), ...operandTangents];
       const start = tf.stack([own[0], tangents[0]]);
-      const [both] = trace.primitive(solvePrimitive(twofold), [start, own[1], own[2], ...operands, inputs[count + 1]]);
+      const [both] = trace.primitive(solvePrimitive(twofold), [
+        start,
+        ...TIMES.map((i) => own[i]),
+        ...operands,
+        inputs[count + 1],
+      ]);
       const tangent = tf.unstack(both, node.plan.saveAt === null ? 0 : 1)[1];
-      const asked = own.map((x, i) => ({ x, i })).filter(({ i }) => needed[i] && i !== 1 && i !== 2);
+      const asked = own
+        .map((x, i) => ({ x, i }))
+        .filter(({ i }) => needed[i] && !(TIMES as readonly number[]).includes(i));
       const grads = backpropagate(
         trace,
         [{ value: trace.valueOf(tangent), dy: cotangent }],

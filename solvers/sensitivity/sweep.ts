@@ -6,7 +6,7 @@ import type { Cell, Loop } from '../../src/graph/workspace.js';
 import type { Session } from '../ode/session.js';
 import { denseWeights, derivative, evaluate } from '../ode/tableau.js';
 import type { TapedPrograms } from '../ode/taped.js';
-import { LEADING, type SolveNode, type SolveRecord } from './solve-node.js';
+import { LEADING, TIMES, type SolveNode, type SolveRecord } from './solve-node.js';
 
 /** A value that each step replaces, and the place where the next one goes. */
 interface Pair {
@@ -22,8 +22,8 @@ export class Sweep {
   /** The cotangent of the slope that a step of a FSAL method hands to the next; {@link pending} where there is one. */
   private readonly dk: Pair;
   private pending = false;
-  private dt0 = 0;
-  private dt1 = 0;
+  /** Sensitivities to t0, t1 and dt. */
+  private readonly times = TIMES.map(() => 0);
   private readonly cotangent: Cell;
   private readonly needed: readonly boolean[];
   private readonly time: boolean;
@@ -44,7 +44,7 @@ export class Sweep {
     const asked = wanted.slice(LEADING, LEADING + field.operands.length);
     // What tapes were made for serves all derivatives of this solve: their operands are summed together.
     this.needed = record.taped === null ? asked : (node.adjoint.wanted?.operands ?? asked);
-    this.time = wanted[1] || wanted[2];
+    this.time = TIMES.some((i) => wanted[i]);
     const given = inputs[LEADING + field.operands.length];
     this.cotangent = session.slot('cotangent', given.shape);
     ws.bind(this.cotangent, given);
@@ -69,10 +69,10 @@ export class Sweep {
     for (let row = 0; row < rowsAtStart; row++) this.addRow(row);
     if (t.length === 0 && this.time) yield* this.emptyInterval();
     const results = wanted[0] ? [this.du.now] : [];
-    [this.dt0, this.dt1].forEach((dt, i) => {
-      if (!wanted[i + 1]) return;
-      const cell = session.place(`dt${i}`, []);
-      ws.put(cell, dt);
+    TIMES.forEach((input, which) => {
+      if (!wanted[input]) return;
+      const cell = session.place(`time ${which}`, []);
+      ws.put(cell, this.times[which]);
       results.push(cell);
     });
     const asked = this.needed.flatMap((n, i) => (n ? [wanted[LEADING + i]] : []));
@@ -185,9 +185,29 @@ export class Sweep {
     return cell;
   }
 
-  /** A time saved at the end of a step stays where it is while that end moves with t0: du/dt0 = -f there. */
+  /** A time saved at the end of a step stays where it is while that end moves: du = -f there. */
   private *shiftEnd(i: number, row: number): Loop<void> {
-    this.dt0 -= yield* this.slopeAlong(this.record.steps.t[i + 1], this.stateAt(i + 1), this.oneRow(row));
+    const slope = yield* this.slopeAlong(this.record.steps.t[i + 1], this.stateAt(i + 1), this.oneRow(row));
+    this.move(i + 1, -slope, 0);
+  }
+
+  /**
+   * Step i begins at t_i and has the size h_i, and these move with t0, t1 and dt: all steps shift with t0 but for the end of the
+   * last, which is t1. dt is the first step where steps adapt (the others keep their sizes), and every step where they are fixed.
+   */
+  private move(i: number, dt: number, dh: number): void {
+    const { plan, steps } = this.record;
+    const last = steps.t.length - 1;
+    const isLast = i === last;
+    const [d0, d1, d] = this.times;
+    const fixed = plan.stepping.kind === 'fixed';
+    // How many dt lie before the step; the last one, which ends at t1, loses as much as it begins later.
+    const begin = fixed ? i : Math.min(i, 1);
+    const size = isLast ? -begin : fixed || i === 0 ? 1 : 0;
+    const direction = plan.t1 < plan.t0 ? -1 : 1;
+    this.times[0] = d0 + dt - (isLast ? dh : 0);
+    this.times[1] = d1 + (isLast ? dh : 0);
+    this.times[2] = d + direction * (begin * dt + size * dh);
   }
 
   /** f(u, t) . g */
@@ -202,7 +222,7 @@ export class Sweep {
     return f.reduce((sum, x, i) => sum + x * cotangent[i], 0);
   }
 
-  /** All steps shift with t0 but for the end of the last, which is t1. */
+  /** The step's own sensitivities to its begin and its size. */
   private *addTimes(i: number, cells: readonly Cell[]): Loop<void> {
     const { node } = this;
     const { steps } = this.record;
@@ -221,19 +241,16 @@ export class Sweep {
         });
       });
     }
-    this.dt0 += dt;
-    if (i === steps.t.length - 1) {
-      this.dt0 -= dh;
-      this.dt1 += dh;
-    }
+    this.move(i, dt, dh);
   }
 
   /** No step at all: du(t1)/dt1 = f = -du(t1)/dt0. */
   private *emptyInterval(): Loop<void> {
     const { record, session } = this;
     if (record.plan.saveAt !== null) return; // the saved rows are u0 itself
-    this.dt1 = yield* this.slopeAlong(record.plan.t0, session.u0, this.cotangent);
-    this.dt0 = -this.dt1;
+    const slope = yield* this.slopeAlong(record.plan.t0, session.u0, this.cotangent);
+    this.times[0] -= slope;
+    this.times[1] += slope;
   }
 
   private addRow(row: number): void {

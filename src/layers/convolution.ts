@@ -62,6 +62,7 @@ const OPTIONS = AFFINE_OPTIONS.extend({
   crossCorrelation: flag.default(true),
 });
 
+const DEPTHWISE_OPTIONS = OPTIONS.omit({ groups: true });
 const TRANSPOSE_OPTIONS = OPTIONS.extend({ outputPadding: countOption.default(0) });
 
 type Correlate = (x: Tensor, kernel: Tensor, w: Windows, pad: 'valid' | 'same') => Tensor;
@@ -104,12 +105,23 @@ const squeezed = (y: Tensor): Tensor => tf.squeeze(y, [1]);
 // Steps are the same on both axes, because some backends have no others; on an axis of size 1 they do nothing.
 const flat = (w: Windows): Windows => ({ ...w, stride: [w.stride[0], w.stride[0]], dilation: [w.dilation[0], w.dilation[0]] }); // prettier-ignore
 
-/** The kernel turned round on the axes it slides along. */
-const turned = (kernel: Tensor, axes: number): Tensor =>
-  tf.reverse(
+/**
+ * The kernel `[...window, inputs, outputs]` turned round on the axes it slides along: correlation with the one is
+ * convolution with the other. Kernels of Lux.jl, whose default is true convolution, are turned by it for `conv` here.
+ *
+ * @throws TypeError for a tensor of less than three axes.
+ */
+export function flipKernel(kernel: Tensor): Tensor {
+  if (kernel.rank < 3) {
+    throw new TypeError(
+      `flipKernel: expected a kernel [...window, inputs, outputs] with 3 axes or more, got ${formatShape(kernel.shape)}`,
+    );
+  }
+  return tf.reverse(
     kernel,
-    Array.from({ length: axes }, (_, i) => i),
+    Array.from({ length: kernel.rank - 2 }, (_, i) => i),
   );
+}
 
 /** Slices of equal size along an axis. */
 function slices(x: Tensor, axis: number, count: number): Tensor[] {
@@ -154,7 +166,7 @@ const TRANSPOSE: Readonly<Record<number, Transpose>> = {
       const before = kernel.shape[i] - 1;
       return [before, output[i] - wide.shape[i + 1]];
     });
-    const filter = tf.transpose(turned(kernel, 3), [0, 1, 2, 4, 3]) as tf.Tensor5D;
+    const filter = tf.transpose(flipKernel(kernel), [0, 1, 2, 4, 3]) as tf.Tensor5D;
     return tf.conv3d(tf.pad(wide, [[0, 0], ...paddings, [0, 0]]) as tf.Tensor5D, filter, 1, 'valid');
   },
 };
@@ -262,7 +274,7 @@ function convolution<B extends boolean>(
     initBias: uniformInit(1 / Math.sqrt((sizeOf(size) * inputs) / groups)),
     product: (title, x, weight) => {
       checkSpatial(title, x, size.length, inputs);
-      return correlation(title, x, crossCorrelation ? weight : turned(weight, size.length), w, groups);
+      return correlation(title, x, crossCorrelation ? weight : flipKernel(weight), w, groups);
     },
   });
 }
@@ -282,6 +294,7 @@ export function depthwiseConv<B extends boolean = true>(
   options?: Omit<ConvOptions<B>, 'groups'>,
 ): Layer<Tensor, Tensor, AffineParameters<B>, Empty> {
   checkSize('depthwiseConv', 'the number of input channels', inputs);
+  parseAffine(DEPTHWISE_OPTIONS, options, 'depthwiseConv');
   return convolution<B>('depthwiseConv', kernel, inputs, outputs, activation, { ...options, groups: inputs }); // prettier-ignore
 }
 
@@ -330,7 +343,7 @@ export function convTranspose<B extends boolean = true>(
     initBias: zerosInit(),
     product: (title, x, weight) => {
       checkSpatial(title, x, size.length, inputs);
-      const filter = crossCorrelation ? weight : turned(weight, size.length);
+      const filter = crossCorrelation ? weight : flipKernel(weight);
       return transposed(title, x, filter, w, groups, outputPadding);
     },
   });

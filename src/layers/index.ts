@@ -21,7 +21,14 @@ export {
   type RepeatedOptions,
 } from './containers.js';
 export type { AffineOptions, AffineParameters } from './affine.js';
-export { conv, convTranspose, depthwiseConv, type ConvOptions, type ConvTransposeOptions } from './convolution.js';
+export {
+  conv,
+  convTranspose,
+  depthwiseConv,
+  flipKernel,
+  type ConvOptions,
+  type ConvTransposeOptions,
+} from './convolution.js';
 export { bilinear, dense, scale } from './dense.js';
 export {
   alphaDropout,
@@ -40,32 +47,26 @@ export {
   wrappedFunction,
   type FlattenOptions,
 } from './functions.js';
+export type {
+  CellInput,
+  CellOptions,
+  CellParameters,
+  CellState,
+  GateInitialiser,
+  HiddenCarry,
+  MemoryCarry,
+  RecurrentCell,
+  SplitCell,
+} from './cell.js';
+export { recurrence, statefulRecurrentCell, type RecurrenceOptions, type TimeAxis } from './recurrence.js';
+export { gruCell, lstmCell, rnnCell, type LstmCellOptions } from './recurrent.js';
 export {
   bidirectionalRNN,
-  recurrence,
   stackedRNN,
-  statefulRecurrentCell,
   type BidirectionalOptions,
   type MergeMode,
-  type RecurrenceOptions,
   type StackedRnnOptions,
-  type TimeAxis,
-} from './recurrence.js';
-export {
-  gruCell,
-  lstmCell,
-  rnnCell,
-  type CellInput,
-  type CellOptions,
-  type CellParameters,
-  type CellState,
-  type GateInitialiser,
-  type HiddenCarry,
-  type LstmCellOptions,
-  type MemoryCarry,
-  type RecurrentCell,
-  type SplitCell,
-} from './recurrent.js';
+} from './stacked.js';
 export {
   batchNorm,
   groupNorm,
@@ -140,5 +141,6 @@ export {
   type KolmogorovArnoldOptions,
   type KolmogorovArnoldParameters,
 } from './kolmogorov-arnold.js';
+export { positiveDefinite, shiftTo, type PositiveDefiniteOptions } from './lyapunov.js';
 export { splineLayer, type SplineBasis, type SplineOptions } from './spline.js';
 export type { Container, NamedParts, Part, Stateless } from './types.js';

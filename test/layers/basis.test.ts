@@ -6,6 +6,7 @@ import {
   chebyshevBasis,
   constant,
   cosBasis,
+  dense,
   fourierBasis,
   grad,
   key,
@@ -14,7 +15,9 @@ import {
   normal,
   periodicEmbedding,
   polynomialBasis,
+  positiveDefinite,
   setup,
+  shiftTo,
   sinBasis,
   splineLayer,
   tensorProductLayer,
@@ -191,6 +194,48 @@ describe('kolmogorovArnold', () => {
     const layer = kolmogorovArnold(2, 2, 3);
     expect(() => layer.apply(tf.zeros([1, 3]), setup(key(1), layer)[0], {})).to.throw(
       /with 2 features in its last axis/,
+    );
+  });
+});
+
+describe('layers with a known value at a point', () => {
+  const inner = dense(2, 3, 'tanh');
+  const [ps] = setup(key(3), inner);
+
+  it('are positive but for one point', () => {
+    const layer = positiveDefinite(inner, [0.5, -1]);
+    const [y] = layer.apply(constant([[0.5, -1], [0.5, -0.9], [3, 2]]), ps, {}); // prettier-ignore
+    const [at, near, far] = y.dataSync();
+    expect(at).to.equal(0);
+    expect(near).to.be.at.least(0.0099);
+    expect(far).to.be.at.least(2.5 ** 2 + 3 ** 2);
+    const own = positiveDefinite(inner, [0.5, -1], {
+      psi: (d) => tf.sum(tf.abs(d), -1, true),
+      r: (d) => tf.sum(tf.abs(d), -1, true),
+    });
+    const x = constant([[3, 2]]);
+    const difference = tf.sub(inner.apply(x, ps, {})[0], inner.apply(constant([[0.5, -1]]), ps, {})[0]);
+    expectClose(own.apply(x, ps, {})[0], tf.add(tf.sum(tf.abs(difference)), constant(5.5)), close);
+  });
+
+  it('are shifted to a value', () => {
+    const layer = shiftTo(inner, [1, 2], [3, 4, 5]);
+    const [y] = layer.apply(constant([[1, 2], [0, 0]]), ps, {}); // prettier-ignore
+    expectClose(y.slice([0, 0], [1, 3]), [3, 4, 5], close);
+    const plain = inner.apply(constant([[1, 2], [0, 0]]), ps, {})[0]; // prettier-ignore
+    const moved = tf.sub(y, plain);
+    expectClose(moved.slice([0, 0], [1, 3]), moved.slice([1, 0], [1, 3]), { atol: 1e-6 });
+  });
+
+  it('say what is wrong', () => {
+    expect(() => positiveDefinite(inner, [NaN, 1])).to.throw(
+      'positiveDefinite: x0 must be an array of finite numbers, got an array of 2',
+    );
+    expect(() => shiftTo('dense' as never, [1], [1])).to.throw(
+      'shiftTo: the first argument must be a layer, got "dense"',
+    );
+    expect(() => positiveDefinite(inner, [1]).apply(tf.zeros([2, 2]), ps, {})).to.throw(
+      /PositiveDefinite\(\[1\]\): expected an input with 1 feature/,
     );
   });
 });

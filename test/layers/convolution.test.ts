@@ -9,6 +9,7 @@ import {
   conv,
   convTranspose,
   depthwiseConv,
+  flipKernel,
   initialParameters,
   key,
   normal,
@@ -139,6 +140,17 @@ describe('conv', () => {
     expect(answer(true)).to.deep.equal([9, 8, 7, 6, 5, 4, 3, 2, 1]);
   });
 
+  it('takes the kernels of Lux.jl when flipKernel has turned them round', () => {
+    const [x, weight] = [normal(key(1), [2, 5, 4, 2]), normal(key(2), [3, 2, 2, 3])];
+    const layer = (crossCorrelation: boolean): ReturnType<typeof conv<false>> =>
+      conv([3, 2], 2, 3, 'identity', { crossCorrelation, useBias: false });
+    const convolved = apply(layer(false), x, { weight }, {})[0];
+    expectClose(apply(layer(true), x, { weight: flipKernel(weight) }, {})[0], convolved, {});
+    expect(() => flipKernel(tf.zeros([2, 3]))).to.throw(
+      'flipKernel: expected a kernel [...window, inputs, outputs] with 3 axes or more, got [2, 3]',
+    );
+  });
+
   it('starts within the bounds of its fan', () => {
     const { weight, bias } = initialParameters(key(5), conv([3, 3], 8, 64, 'tanh', { groups: 4 }));
     expect(weight.shape).to.deep.equal([3, 3, 2, 64]);
@@ -158,6 +170,7 @@ describe('conv', () => {
     'an unknown word for padding': [() => conv([3], 1, 1, 'tanh', { pad: 'valid' as 'same' }), /option "pad": expected "same", a non-negative integer, or for each axis/],
     'groups that do not divide the input': [() => conv([3], 3, 4, 'tanh', { groups: 2 }), /^conv: 2 groups must divide the input channels, got 3$/],
     'groups that do not divide the output': [() => depthwiseConv([3], 3, 4), /^depthwiseConv: 3 groups must divide the output channels, got 4$/],
+    'groups of a depthwise convolution': [() => depthwiseConv([3], 4, 4, 'tanh', { groups: 2 } as object), /^depthwiseConv: unknown option "groups"/],
     "another library's option": [() => conv([3], 1, 1, 'tanh', { padding: 1 } as object), /^conv: unknown option "padding"; did you mean "pad"\?$/],
     'an unknown option': [() => conv([3], 1, 1, 'tanh', { group: 1 } as object), /unknown option "group"; did you mean "groups"\?/],
     'an unknown activation': [() => conv([3], 1, 1, 'tahn' as 'tanh'), /^conv: unknown activation "tahn"/],

@@ -167,6 +167,20 @@ describe('layers that normalise by the input alone', () => {
   });
 });
 
+describe('counts of models in the documentation of Lux.jl', () => {
+  it('are the same here', () => {
+    // docs/src/tutorials of Lux.jl: MNIST with batch norm; its LeNet-5 has 128 features where the paper has 120.
+    const normed = chain(dense(784, 64, 'relu'), batchNorm(64), dense(64, 10), batchNorm(10));
+    expect([parameterLength(normed), stateLength(normed)]).to.deep.equal([51_038, 150]);
+    const small = chain(dense(2, 3), batchNorm(3), dense(3, 2));
+    expect([parameterLength(small), stateLength(small)]).to.deep.equal([23, 7]);
+    const layers = [conv([5, 5], 1, 6), conv([5, 5], 6, 16), dense(256, 128), dense(128, 84), dense(84, 10)];
+    const counts = layers.map((layer) => parameterLength(layer));
+    expect(counts).to.deep.equal([156, 2416, 32_896, 10_836, 850]);
+    expect(counts.reduce((a, b) => a + b)).to.equal(47_154);
+  });
+});
+
 describe('weightNorm', () => {
   it('starts with the weights of the layer itself, with a length for each output', () => {
     const inner = dense(3, 2);

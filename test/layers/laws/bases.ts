@@ -1,5 +1,5 @@
 /**
- * Bases of functions, splines and Kolmogorov-Arnold layers.
+ * Bases of functions, splines, Kolmogorov-Arnold layers, and layers with a value at a point.
  */
 import {
   chain,
@@ -11,6 +11,8 @@ import {
   legendreBasis,
   periodicEmbedding,
   polynomialBasis,
+  positiveDefinite,
+  shiftTo,
   sinBasis,
   splineLayer,
   tensorProductLayer,
@@ -29,6 +31,8 @@ export const BASES: Readonly<Record<string, Law>> = {
   'tensorProductLayer of one sample': { layer: tensorProductLayer([legendreBasis(3)], 1), input: [1], parameters: 3, prints: 'TensorProductLayer(LegendreBasis(3) => 1)', output: [1] },
   periodicEmbedding: { layer: periodicEmbedding([2, 0], [2, 3.5]), input: [2, 3], parameters: 0, prints: 'PeriodicEmbedding([2, 0], [2, 3.5])', output: [2, 5] },
   'periodicEmbedding in a chain': { layer: chain(periodicEmbedding([0], [1]), dense(2, 2, 'tanh')), input: [3, 1], parameters: 6, prints: 'Chain(', output: [3, 2] },
+  positiveDefinite: { layer: positiveDefinite(dense(2, 3, 'tanh'), [0.5, -1]), input: [4, 2], parameters: 9, prints: 'PositiveDefinite(', output: [4, 1] },
+  shiftTo: { layer: shiftTo(chain(dense(2, 3, 'tanh'), dense(3, 2)), [0, 1], [2, 3]), input: [2, 3, 2], parameters: 17, prints: 'ShiftTo(', output: [2, 3, 2] },
   splineLayer: { layer: splineLayer(2, -2, 2, 5), input: [4], parameters: 10, prints: 'SplineLayer([2], 5 points in [-2, 2], cubic)', output: [4, 2] },
   'splineLayer of lines': { layer: splineLayer([2, 2], -1, 1.5, 4, { basis: 'linear', trainGrid: true }), input: [3], parameters: 20, prints: 'SplineLayer([2, 2], 4 points in [-1, 1.5], linear, trainGrid=true)', output: [3, 2, 2] },
   'splineLayer of steps': { layer: splineLayer([], -1, 1, 2, { basis: 'constant' }), input: [2, 2], parameters: 2, prints: 'SplineLayer([], 2 points in [-1, 1], constant)', output: [2, 2] },

@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { normal, split, type Key } from '../../src/core/random.js';
 import type { Tensor } from '../../src/core/tree.js';
-import { compile, stopGradient, vjp } from '../../src/graph/index.js';
+import { compile, scan, stopGradient, vjp } from '../../src/graph/index.js';
 
 /**
  * An estimate of `|J|_F^2 / n` for the Jacobian J of `f` at `z` and n elements of `z`, by Hutchinson's method: the mean of
@@ -44,24 +44,23 @@ export function spectralRadius(f: (z: Tensor) => Tensor, z: Tensor, key: Key, op
   if (!Number.isSafeInteger(iterations) || iterations < 2) {
     throw new RangeError(`spectralRadius: iterations must be an integer from 2 on, got ${iterations}`);
   }
-  const step = compile((v: Tensor, at: Tensor): [Tensor, Tensor] => {
-    const [, pull] = vjp(f, at);
-    const [next] = pull(v);
-    const size = tf.sqrt(tf.sum(tf.square(next)));
-    const zero = tf.cast(tf.equal(size, 0), 'float32');
-    return [tf.div(next, tf.add(size, zero)), size];
+  const first = tf.tidy(() => {
+    const v = normal(key, z.shape);
+    return tf.div(v, tf.sqrt(tf.sum(tf.square(v))));
   });
-  return tf.tidy(() => {
-    const at = stopGradient(z);
-    let v: Tensor = normal(key, z.shape);
-    v = tf.div(v, tf.sqrt(tf.sum(tf.square(v))));
-    const sizes: Tensor[] = [];
-    for (let i = 0; i < iterations; i++) {
-      const [next, size] = step(v, at);
-      v = next;
-      if (i >= iterations / 2) sizes.push(size);
-    }
-    const positive = tf.maximum(tf.stack(sizes), 1e-30);
-    return stopGradient(tf.exp(tf.mean(tf.log(positive))) as tf.Scalar);
+  const iterate = compile((start: Tensor, at: Tensor): tf.Scalar => {
+    const step = (v: Tensor): readonly [Tensor, Tensor] => {
+      const [, pull] = vjp(f, at);
+      const [next] = pull(v);
+      const size = tf.sqrt(tf.sum(tf.square(next)));
+      return [tf.div(next, tf.add(size, tf.cast(tf.equal(size, 0), 'float32'))), size];
+    };
+    const [, sizes] = scan(step, start, {}, { length: iterations });
+    const late = tf.slice(sizes, [iterations >> 1], [iterations - (iterations >> 1)]);
+    // A Jacobian that vanishes altogether has radius 0.
+    return tf.mul<tf.Scalar>(tf.exp(tf.mean(tf.log(tf.maximum(late, 1e-30)))), tf.cast(tf.greater(tf.min(late), 0), 'float32')); // prettier-ignore
   });
+  const radius = stopGradient(iterate(first, stopGradient(z)));
+  first.dispose();
+  return radius;
 }

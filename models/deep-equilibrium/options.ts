@@ -108,14 +108,15 @@ const given = <T extends object>(record: T): T =>
 
 export function parseEquilibriumOptions(options: EquilibriumOptions, where: string): ParsedEquilibriumOptions {
   const parsed = parseOptions(SCHEMA, options, where);
-  const { shape, fixedDepth, jacobianRegularization, spectralRadius, warmStart, states, test, algorithm, ...rest } = parsed;
+  const { shape, fixedDepth, jacobianRegularization, spectralRadius, warmStart, states, test, algorithm, ...rest } =
+    parsed;
   // A linear system that is not solved to its tolerance is said, and does not end a training run.
   const adjoint = rest.adjoint ?? implicitAdjoint({ onFailure: rest.throwOnFailure ? 'error' : 'warn' });
   const training: SolveSettings = { algorithm: algorithm ?? anderson(), options: given({ ...rest, adjoint }) as never };
   const { algorithm: testAlgorithm, ...tolerances } = test ?? {};
   const testing: SolveSettings = {
     algorithm: testAlgorithm ?? training.algorithm,
-    options: { ...training.options, ...given(tolerances) },
+    options: Object.assign({}, training.options, given(tolerances)),
   };
   for (const { algorithm: used, options: those } of [training, testing]) {
     checkNonlinearAlgorithm(used, 'fixedPoint', `${where}: option "algorithm"`);

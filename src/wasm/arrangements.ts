@@ -117,7 +117,7 @@ const stridedSlice: Arrangement = (planner, node) => {
   const [x] = node.inputs;
   const { attrs } = node;
   const number = (name: string): number => attrs[name] as number;
-  const { begin, strides, finalShapeSparse, finalShape } = tf.slice_util.sliceInfo(
+  const { begin, end, strides, finalShape } = tf.slice_util.sliceInfo(
     [...x.shape],
     attrs.begin as number[],
     attrs.end as number[],
@@ -133,7 +133,8 @@ const stridedSlice: Arrangement = (planner, node) => {
   const part: View = {
     buffer: view.buffer,
     offset,
-    shape: finalShapeSparse,
+    // Of every dimension of x: tfjs's own sparse shape leaves out those that a mask takes away.
+    shape: begin.map((first, i) => Math.max(0, Math.ceil((end[i] - first) / strides[i]))),
     strides: view.strides.map((s, i) => s * strides[i]),
   };
   const shaped = reshapeView(part, finalShape);

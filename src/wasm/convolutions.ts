@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import { sizeOf, type Node } from '../graph/graph.js';
 import { apply, loadLeaf } from './emit/terms.js';
 import { fill, inputsOf } from './indirect.js';
-import { multiply } from './multiply.js';
+import { multiply } from './products.js';
 import type { Planner } from './plan.js';
 import { reduceInto } from './reductions.js';
 import { isContiguous, reshapeView, rowMajor, sliceView, transposeView, whole, type View } from './views.js';

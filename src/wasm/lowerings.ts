@@ -16,14 +16,14 @@ class Maker {
 
   op(kernel: string, inputs: Operands, attrs: Attrs, shape: readonly number[], dtype: tf.DataType = 'float32'): Value {
     const names = Array.isArray(inputs) ? null : Object.keys(inputs);
-    const values = Object.values(inputs) as Value[];
+    const values = Object.values<Value>(inputs);
     return makeNode(kernel, values, names, attrs, [{ shape, dtype }], this.scope).outputs[0];
   }
 
   constant(values: readonly number[], shape: readonly number[], dtype: tf.DataType): Value {
     // Doubles, which a backend of single precision rounds.
     const stored = dtype === 'int32' ? Int32Array.from(values) : (Float64Array.from(values) as unknown as Float32Array);
-    return this.op(CONSTANT, [], constantAttrs(stored) as unknown as Attrs, shape, dtype);
+    return this.op(CONSTANT, [], constantAttrs(stored), shape, dtype);
   }
 
   splat(value: number, dtype: tf.DataType): Value {
@@ -181,6 +181,14 @@ const fused = (forward: string): Lowering =>
     return kernel === undefined ? undefined : make.op(kernel, { x: z }, {}, shape);
   });
 
+/** Numbers at equal distances: known when the program is made. */
+const evenly = (distance: (attrs: Attrs, n: number) => number): Lowering =>
+  by((make, _, { attrs, outputs: [{ shape, dtype }] }) => {
+    if (dtype === 'bool') return undefined;
+    const step = distance(attrs, shape[0]);
+    return make.constant(countTo(shape[0], (i) => (attrs.start as number) + i * step), shape, dtype); // prettier-ignore
+  });
+
 /** Seen in another shape, its axes in another order, and in a third shape. */
 function rearrange(
   make: Maker,
@@ -233,6 +241,8 @@ export const MORE_LOWERINGS: ReadonlyMap<string, Lowering> = new Map<string, Low
   ['OneHot', oneHot],
   ['ResizeBilinear', bilinear],
   ['ResizeNearestNeighbor', nearest],
+  ['Range', evenly(({ step }) => step as number)],
+  ['LinSpace', evenly(({ start, stop }, n) => ((stop as number) - (start as number)) / Math.max(n - 1, 1))],
   ['FusedBatchNorm', batchNorm],
   ['FusedConv2D', fused('Conv2D')],
   ['FusedDepthwiseConv2D', fused('DepthwiseConv2dNative')],

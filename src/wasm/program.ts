@@ -22,6 +22,7 @@ import type { NullclineBackend } from './backend.js';
 import { F32X4, F64X2 } from './emit/lanes.js';
 import { lower } from './lower.js';
 import { HOST_FUNCTIONS } from './math/functions.js';
+import { describeProgram, withProgram } from './memory-errors.js';
 import { Planner, type CallStep, type Plan } from './plan.js';
 import { isContiguous, type BufferSlot, type View } from './views.js';
 
@@ -48,6 +49,7 @@ export class CompiledGraph {
   /** The table of pointers: inputs, captured tensors, outputs. */
   readonly table: number;
   private readonly fixed = new Map<BufferSlot, number>();
+  private readonly describe: () => string;
   private readonly outputs: readonly { shape: number[]; dtype: tf.DataType; bytes: number }[];
 
   constructor(
@@ -57,6 +59,8 @@ export class CompiledGraph {
     mayShare = true,
   ) {
     const { heap, precision } = backend;
+    this.describe = () => describeProgram(graph);
+    let needs = 0;
     const plan = new Planner(lower(graph), precision / 8, mayShare).plan();
     this.plan = plan;
     this.held = { backend, pointers: [], nodes: [] };
@@ -65,6 +69,7 @@ export class CompiledGraph {
       this.table = this.allocate(4 * (plan.inputCount + plan.capturedCount + graph.outputs.length) + 4);
       const arena = layOut(plan.steps);
       this.arenaBytes = arena.bytes;
+      needs = arena.bytes;
       const base = arena.bytes === 0 ? 0 : this.allocate(arena.bytes);
       for (const [buffer, offset] of arena.offsets) this.fixed.set(buffer, base + offset);
       const constants = plan.constants.map((v) => this.upload(v));
@@ -80,7 +85,7 @@ export class CompiledGraph {
       this.stages = stages.map((stage) => this.runnable(stage, instance.exports, backendName));
     } catch (error) {
       free(this.held);
-      throw error;
+      throw withProgram(error, this.describe(), `${needs} bytes for its intermediates, and its constants`);
     }
   }
 
@@ -136,7 +141,8 @@ export class CompiledGraph {
       this.runStages({ inputs, captured, pointers, context });
     } catch (error) {
       for (let i = 0; i < allocated; i++) if (shared[i] === null) heap.release(pointers[tables + i]);
-      throw error;
+      const bytes = outputs.reduce((n, output) => n + output.bytes, 0);
+      throw withProgram(error, this.describe(), `${bytes} bytes for its results besides ${this.arenaBytes}`);
     }
     return outputs.map(({ shape, dtype }, i) => {
       const given = shared[i];

@@ -15,7 +15,7 @@ function draw(planner: Planner, node: Node, of: Form, to: View, start = 0): bool
   const count = of.form === 'words' ? sizeOf(to.shape) / 2 : sizeOf(to.shape);
   if (count === 0) return true;
   const key = planner.contiguous(node.inputs[0]);
-  const spec = { of, count, high: Math.floor(start / WORD) | 0, low: start % WORD | 0 };
+  const spec = { of, count, high: Math.floor(start / WORD) | 0, low: (start % WORD) | 0 };
   planner.steps.push({ type: 'random', spec, views: [to, key] });
   return true;
 }

@@ -51,11 +51,7 @@ const helicalValley = (x: tf.Tensor): tf.Tensor => {
   const quotient = tf.atan(div(b, tf.where(flat, tf.onesLike(a), a)));
   const turns = add(mul(quotient, c(1 / (2 * Math.PI))), tf.where(tf.less(a, 0), c(0.5), c(0)));
   const angle = tf.where(flat, mul(c(0.25), tf.sign(b)), turns);
-  return stack([
-    mul(10, sub(d, mul(10, angle))),
-    mul(10, sub(tf.sqrt(add(square(a), square(b))), 1)),
-    tf.clone(d),
-  ]);
+  return stack([mul(10, sub(d, mul(10, angle))), mul(10, sub(tf.sqrt(add(square(a), square(b))), 1)), tf.clone(d)]);
 };
 
 const watson = (x: tf.Tensor): tf.Tensor => {

@@ -22,6 +22,23 @@ export const NOT_ON_WEBGPU: Readonly<Record<string, string>> = {
   'conv3d dilated': 'the gradient transposes an array of rank 8, and its kernels end at rank 6',
 };
 
+const VEC5 = 'its elementwise kernels of rank 5 that broadcast are no valid programs';
+
+/** The same for layers of the laws' tables. */
+export const LAYERS_NOT_ON_WEBGPU: Readonly<Record<string, string>> = {
+  'conv of three axes': VEC5,
+  'conv of three axes with stride and dilation': VEC5,
+  'conv of three axes in groups': VEC5,
+  'conv with dilation': 'its kernel Pad of rank 6 is no valid program',
+  'convTranspose of three axes': 'its transposed convolution in three dimensions asks for a shape that does not fit',
+  'convTranspose with same padding': VEC5,
+  'maxPool with dilation': 'its kernel Pad of rank 6 is no valid program',
+  globalLpPool: 'its kernel Select ends at rank 4',
+  variationalHiddenDropout: 'a choice between two keys is made on the device, and draws need theirs on the host',
+  'variationalHiddenDropout of features':
+    'a choice between two keys is made on the device, and draws need theirs on the host',
+};
+
 /** WGSL promises an absolute error of 6.77e-5 for asin and acos (its specification, 15.7.4.1), and drivers take it. */
 export const INEXACT: Readonly<Record<string, { rtol: number; atol: number }>> = {
   asin: { rtol: 1e-3, atol: 1e-3 },

@@ -9,5 +9,5 @@ export function gradients(f: (...xs: tf.Tensor[]) => tf.Tensor, xs: readonly tf.
     const weights = tf.tensor(Array.from({ length: y.size }, (_, i) => ((i * 7) % 11) - 4), y.shape); // prettier-ignore
     return tf.sum(tf.mul(y, weights));
   };
-  return grad(weighted)([...xs]) as tf.Tensor[];
+  return grad(weighted)([...xs]);
 }

@@ -23,18 +23,18 @@ for (const [shape, indices, axis] of [
 ] as const) {
   const n = indices.reduce((p, d) => p * d, 1);
   const given = { 1: places(n, (shape as readonly number[])[axis]) };
-  const gather = (x: tf.Tensor, i: tf.Tensor): tf.Tensor => tf.gather(x, i as tf.Tensor1D, axis);
+  const gather = (x: tf.Tensor, i: tf.Tensor): tf.Tensor => tf.gather(x, i, axis);
   add(`gather of [${shape.join()}] along ${axis} at [${indices.join()}]`, [F(...shape), I(...indices)], (x, i) => [gather(x, i), gather(x.exp().transpose().transpose(), i).add(1)], given); // prettier-ignore
   add(`gradient of it`, [F(...shape), I(...indices)], (x, i) => gradients((z) => gather(z, i), [x]), given);
 }
-add('gather in batches', [F(2, 3, 4), I(2, 5)], (x, i) => tf.gather(x, i as tf.Tensor2D, 1, 1), { 1: places(10, 3) });
-add('gather of integers and booleans', [I(5, 3), B(5, 3), I(4)], (x, y, i) => [tf.gather(x, i as tf.Tensor1D), tf.gather(y, i as tf.Tensor1D, 0)], { 2: places(4, 5) }); // prettier-ignore
+add('gather in batches', [F(2, 3, 4), I(2, 5)], (x, i) => tf.gather(x, i, 1, 1), { 1: places(10, 3) });
+add('gather of integers and booleans', [I(5, 3), B(5, 3), I(4)], (x, y, i) => [tf.gather(x, i), tf.gather(y, i, 0)], { 2: places(4, 5) }); // prettier-ignore
 add('an embedding', [F(7, 6), I(3, 4)], (w, i) => gradients((v) => tf.gather(v, i as tf.Tensor2D).tanh(), [w]), { 1: places(12, 7) }); // prettier-ignore
 add('gather and scatter at points', [F(4, 5, 3), I(6, 2), F(6, 3)], (x, i, u) => [
-  tf.gatherND(x, i), tf.scatterND(i as tf.Tensor2D, u, [4, 5, 3]), tf.tensorScatterUpdate(x, i, u),
-  ...gradients((z) => tf.gatherND(z, i), [x]), ...gradients((z) => tf.scatterND(i as tf.Tensor2D, z, [4, 5, 3]), [u]),
+  tf.gatherND(x, i), tf.scatterND(i, u, [4, 5, 3]), tf.tensorScatterUpdate(x, i, u),
+  ...gradients((z) => tf.gatherND(z, i), [x]), ...gradients((z) => tf.scatterND(i, z, [4, 5, 3]), [u]),
 ], { 1: [0, 1, 3, 4, 2, 2, 1, 0, 0, 0, 3, 1] }); // prettier-ignore
-add('scatter that adds up', [I(5, 1), F(5), I(5)], (i, u, k) => [tf.scatterND(i as tf.Tensor2D, u, [4]), tf.scatterND(i as tf.Tensor2D, k, [4])], { 0: [1, 3, 1, 0, 1] }); // prettier-ignore
+add('scatter that adds up', [I(5, 1), F(5), I(5)], (i, u, k) => [tf.scatterND(i, u, [4]), tf.scatterND(i, k, [4])], { 0: [1, 3, 1, 0, 1] }); // prettier-ignore
 add('sums by segment', [F(6, 5), I(6)], (x, i) => [tf.unsortedSegmentSum(x as tf.Tensor2D, i as tf.Tensor1D, 4), ...gradients((z) => tf.unsortedSegmentSum(z as tf.Tensor2D, i as tf.Tensor1D, 4), [x])], { 1: [0, 3, 1, 1, 0, 3] }); // prettier-ignore
 add('segments that do not exist', [F(6, 5), I(6)], (x, i) => tf.unsortedSegmentSum(x as tf.Tensor2D, i as tf.Tensor1D, 3), { 1: [0, 3, -1, 1, 1000000, -2147483648] }); // prettier-ignore
 add('one hot', [I(2, 5)], (x) => [tf.oneHot(x, 4), tf.oneHot(x, 4, 2.5, -1), tf.oneHot(x, 4, 3, -1, 'int32'), tf.oneHot(x, 2)], { 0: [0, 1, 2, 3, 4, -1, 7, 3, 2, 0] }); // prettier-ignore
@@ -60,6 +60,7 @@ add('products so far', [F(4, 7), I(3, 2)], (x, y) => [tf.cumprod(x, 1), tf.cumpr
 add('gradients of sums so far', [F(4, 7)], (x) => [...gradients((z) => z.cumsum(1).square(), [x]), ...gradients((z) => tf.cumsum(z, 0, true, true).tanh(), [x])]); // prettier-ignore
 add('scalars so far', [F(1), F(0, 3), F(3, 0)], (x, y, z) => [x.cumsum(), y.cumsum(0), y.cumsum(1), z.cumsum(0), x.cumsum(0, true)]); // prettier-ignore
 
+add('numbers at equal distances', [F(5), I(4)], (x, y) => [x.add(tf.range(0, 5)), tf.range(1, 0, -0.2).mul(x), y.add(tf.range(2, 10, 2, 'int32')), tf.linspace(-1, 2, 5).mul(x)]); // prettier-ignore
 add('integers', [I(3, 7), I(7), I(3, 7)], (x, y, z) => [
   x.floorDiv(y), x.mod(y), x.div(y), x.floorDiv(z), x.mod(z), tf.clipByValue(x, -3, 4), tf.sign(x), tf.round(x),
   x.maximum(y), x.minimum(z), x.squaredDifference(z), x.less(y).logicalOr(x.equal(z)), x.cast('float32').mod(2.5), x.sub(y).mul(z), x.cast('bool').cast('int32'),
@@ -71,6 +72,7 @@ add('remainders', [F(4, 6), F(6)], (x, y) => [x.mod(y), x.mod(1), tf.mod(tf.scal
 add('booleans in order', [B(3, 5), B(5)], (x, y) => [x.greater(y), x.less(y), x.greaterEqual(y), x.lessEqual(y), x.all(1), x.any(0), x.cast('float32').sum()]); // prettier-ignore
 add('every so many elements', [F(7, 9)], (x) => [
   tf.stridedSlice(x, [1, 0], [6, 9], [2, 3]), tf.stridedSlice(x, [6, 8], [0, 1], [-2, -3]), tf.stridedSlice(x, [1], [5], [2]).exp(),
+  tf.stridedSlice(x, [2, 1], [3, 8], [1, 2], 0, 0, 0, 0, 1), tf.stridedSlice(x, [0, 0, 3], [0, 7, 4], [1, 3, 1], 0, 0, 0, 1, 4),
   ...gradients((z) => tf.stridedSlice(z, [0, 1], [7, 9], [3, 2]).square(), [x]),
 ]); // prettier-ignore
 add('mirrored borders', [F(4, 5), I(3)], (x, y) => [
@@ -95,9 +97,9 @@ for (const [size, corners, centres] of [
   ]);
 }
 add('normalisation', [F(2, 3, 4, 5), F(5), F(5), F(5), F(5)], (x, mean, variance, scale, offset) => [
-  tf.batchNorm(x as tf.Tensor4D, mean as tf.Tensor1D, variance.square() as tf.Tensor1D, offset as tf.Tensor1D, scale as tf.Tensor1D, 0.01),
-  tf.batchNorm(x as tf.Tensor4D, mean as tf.Tensor1D, variance.square() as tf.Tensor1D),
-  tf.batchNorm(x as tf.Tensor4D, x.mul(0.5) as tf.Tensor4D, x.square() as tf.Tensor4D, x as tf.Tensor4D, x.add(1) as tf.Tensor4D),
+  tf.batchNorm(x as tf.Tensor4D, mean as tf.Tensor1D, tf.square(variance as tf.Tensor1D), offset as tf.Tensor1D, scale as tf.Tensor1D, 0.01),
+  tf.batchNorm(x as tf.Tensor4D, mean as tf.Tensor1D, tf.square(variance as tf.Tensor1D)),
+  tf.batchNorm(x as tf.Tensor4D, tf.mul<tf.Tensor4D>(x, 0.5), tf.square(x as tf.Tensor4D), x as tf.Tensor4D, tf.add<tf.Tensor4D>(x, 1)),
 ]); // prettier-ignore
 for (const activation of ['linear', 'relu', 'relu6', 'elu', 'sigmoid', 'leakyrelu'] as const) {
   const kernel = (name: string, x: tf.Tensor, filter: tf.Tensor, bias: tf.Tensor, strides: number): tf.Tensor =>
@@ -120,7 +122,7 @@ describe('compiled indexing', () => {
     it(`refuses the index ${bad} of five`, () => {
       for (const name of ['nullcline', 'nullcline64'] as const) {
         const backend = compiledBackend(name);
-        const graph = trace(([x, i]) => tf.gather(x, i as tf.Tensor1D), [F(5, 3), I(2)]);
+        const graph = trace(([x, i]) => tf.gather(x, i), [F(5, 3), I(2)]);
         const inputs = [new Float32Array(15), Int32Array.of(0, bad)];
         const before = backend.heap.bytesInUse;
         expect(() => runOn(graph, inputs, name)).to.throw(
@@ -128,7 +130,7 @@ describe('compiled indexing', () => {
           `GatherV2: the index value ${bad} is not in [0, 4]`,
         );
         expect(backend.heap.bytesInUse).to.be.at.most(before + 256);
-        const points = trace(([x, i]) => tf.scatterND(i as tf.Tensor2D, x, [5]), [F(2), I(2, 1)]);
+        const points = trace(([x, i]) => tf.scatterND(i, x, [5]), [F(2), I(2, 1)]);
         expect(() => runOn(points, [new Float32Array(2), Int32Array.of(0, bad)], name)).to.throw(
           RangeError,
           'ScatterNd',

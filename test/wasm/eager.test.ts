@@ -68,7 +68,7 @@ type Check = () => tf.Tensor | tf.Tensor[];
 
 const FLOAT_BINARY: readonly ((a: tf.Tensor, b: tf.Tensor) => tf.Tensor)[] = [tf.add, tf.sub, tf.mul, tf.maximum, tf.minimum, tf.squaredDifference, tf.greater, tf.lessEqual, tf.equal, tf.notEqual]; // prettier-ignore
 
-const CHECKS: Readonly<Record<string, Check>> = {
+const CHECKS: Record<string, Check> = {
   ...Object.fromEntries(
     BROADCASTS.map(([a, b], i): [string, Check] => [
       `arithmetic of [${a.join()}] and [${b.join()}]`,
@@ -162,6 +162,16 @@ const CHECKS: Readonly<Record<string, Check>> = {
   ),
 };
 
+CHECKS['fused products'] = () => {
+  const [a, b, bias] = [eighths([5, 7], 1) as tf.Tensor2D, eighths([7, 9], 2) as tf.Tensor2D, eighths([9], 3)];
+  const activations = ['linear', 'relu', 'relu6', 'elu', 'sigmoid', 'leakyrelu'] as const;
+  return [
+    ...activations.map((activation) => tf.fused.matMul({ a, b, bias, activation, leakyreluAlpha: 0.25 })),
+    tf.fused.matMul({ a, b }),
+    tf.fused.matMul({ a, b: eighths([9, 7], 4), transposeB: true, bias: eighths([5, 9], 5) }),
+  ];
+};
+
 interface Outcome {
   readonly shape: number[];
   readonly dtype: tf.DataType;
@@ -194,7 +204,7 @@ for (const name of ['nullcline', 'nullcline64']) {
         expect(state()).to.deep.equal(start);
         expect(found.map(({ shape, dtype }) => ({ shape, dtype }))).to.deep.equal(expected.map(({ shape, dtype }) => ({ shape, dtype }))); // prettier-ignore
         found.forEach(({ values }, i) => {
-          expectClose(values as number[], expected[i].values as number[], { rtol: 2e-6, atol: 2e-6 }, `${what}, result ${i}`); // prettier-ignore
+          expectClose(values, expected[i].values, { rtol: 2e-6, atol: 2e-6 }, `${what}, result ${i}`); // prettier-ignore
         });
       });
     }

@@ -16,6 +16,12 @@ const SWEEPS: Readonly<Record<string, readonly (readonly [number, number])[]>> =
   sin: [[-1, 1], [-10, 10], [-1e5, 1e5]],
   cos: [[-1, 1], [-10, 10], [-1e5, 1e5]],
   erf: [[-1e-6, 1e-6], [-1.2, 1.2], [-6, 6]],
+  tan: [[-1, 1], [-10, 10], [-1e5, 1e5]],
+  sinh: [[-1e-6, 1e-6], [-1, 1], [-60, 60]],
+  cosh: [[-1, 1], [-60, 60]],
+  asinh: [[-1e-6, 1e-6], [-1, 1], [-1e6, 1e6], [2e8, 4e8]],
+  acosh: [[1, 1.001], [1, 3], [1, 1e6], [2e8, 4e8]],
+  atanh: [[-1e-6, 1e-6], [-0.5, 0.5], [-0.999, 0.999]],
 }; // prettier-ignore
 
 const ALLOWED = { 32: 2, 64: 4 } as const;
@@ -45,6 +51,12 @@ const SPECIAL: Readonly<Record<string, readonly (readonly [x: number, y: number]
   sin: [[NaN, NaN], [Infinity, NaN], [-Infinity, NaN], [0, 0], [-0, -0]],
   cos: [[NaN, NaN], [Infinity, NaN], [0, 1], [-0, 1]],
   erf: [[NaN, NaN], [Infinity, 1], [-Infinity, -1], [0, 0], [-0, -0], [30, 1]],
+  tan: [[NaN, NaN], [Infinity, NaN], [0, 0], [-0, -0]],
+  sinh: [[NaN, NaN], [Infinity, Infinity], [-Infinity, -Infinity], [0, 0], [-0, -0], [1e4, Infinity]],
+  cosh: [[NaN, NaN], [Infinity, Infinity], [-Infinity, Infinity], [0, 1], [-1e4, Infinity]],
+  asinh: [[NaN, NaN], [Infinity, Infinity], [-Infinity, -Infinity], [0, 0], [-0, -0]],
+  acosh: [[NaN, NaN], [Infinity, Infinity], [1, 0], [0.5, NaN], [-5, NaN], [-Infinity, NaN]],
+  atanh: [[NaN, NaN], [1, Infinity], [-1, -Infinity], [0, 0], [-0, -0], [1.5, NaN], [-Infinity, NaN]],
   pow: [[0, 1], [2, 4]],
 }; // prettier-ignore
 
@@ -77,6 +89,29 @@ describe('vector mathematics', function () {
       });
     }
   }
+
+  it('raises singles to powers as Math.pow does', () => {
+    const ends = [0, 0.5, 1, 2, 3, 1.7, 2.5, 1e-20, 1e20, 1e-45, 16777217, Infinity].flatMap((x) => [x, -x]);
+    const numbers = [...ends, NaN].map(Math.fround);
+    const x = numbers.flatMap((n) => numbers.map(() => n));
+    const y = numbers.flatMap(() => numbers);
+    const random = repeatable(3);
+    for (let i = 0; i < 4000; i++) {
+      x.push(Math.fround(Math.exp(20 * random() - 10)));
+      y.push(Math.fround(20 * random() - 10));
+    }
+    const z = vectorFunction<Float32Array>('pow', 32, 2)(Float32Array.from(x), Float32Array.from(y));
+    z.forEach((value, i) => {
+      const exact = x[i] ** y[i];
+      const expected = Math.fround(exact);
+      if (Object.is(value, expected)) return;
+      // Half a unit in the last place, and a hair.
+      const unit = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(exact))), -126) - 23);
+      expect(Math.abs(value - exact), `${x[i]} to the ${y[i]}: ${value}, not ${expected}`).to.be.at.most(
+        0.50001 * unit,
+      );
+    });
+  });
 
   it('reaches denormal numbers from both sides', () => {
     const exp64 = vectorFunction<Float64Array>('exp', 64)(Float64Array.of(-740, -745));

@@ -94,6 +94,12 @@ const FUNCTIONS: Readonly<Record<string, (x: bigint) => bigint>> = {
   sin: (x) => sinOf(x % (2n * PI)),
   cos: (x) => sinOf((x + PI / 2n) % (2n * PI)),
   erf: erfOf,
+  tan: (x) => div(sinOf(x % (2n * PI)), sinOf((x + PI / 2n) % (2n * PI))),
+  sinh: (x) => (expOf(x) - expOf(-x)) / 2n,
+  cosh: (x) => (expOf(x) + expOf(-x)) / 2n,
+  asinh: (x) => (x < 0n ? -1n : 1n) * logOf(abs(x) + sqrtOf(mul(x, x) + ONE)),
+  acosh: (x) => logOf(x + sqrtOf(mul(x, x) - ONE)),
+  atanh: (x) => logOf(div(ONE + x, ONE - x)) / 2n,
 };
 
 /** How far `value` is from f(x), in units of the last place of the true value. */

@@ -1,20 +1,15 @@
 /** Runs one vector function of the code generator over an array. */
 import { I32, i32, i32add, localExpr, ModuleWriter, type Expr } from '../../src/wasm/emit/assembler.js';
 import { F32X4, F64X2, type Lanes } from '../../src/wasm/emit/lanes.js';
-import { applyMath, HOST_BINARY, HOST_UNARY, MATH_IMPORTS } from '../../src/wasm/math/functions.js';
+import { applyMath, HOST_FUNCTIONS, MATH_IMPORTS } from '../../src/wasm/math/functions.js';
 
 type Floats = Float32Array | Float64Array;
-const hostFunctions = (): Record<string, (...x: number[]) => number> =>
-  Object.fromEntries(
-    [...HOST_UNARY, ...HOST_BINARY].map((name) => [name, (Math as unknown as Record<string, () => number>)[name]]),
-  );
-
 export function vectorFunction<T extends Floats>(name: string, bits: 32 | 64, arity: 1 | 2 = 1): (x: T, y?: T) => T {
   const writer = new ModuleWriter(MATH_IMPORTS);
   writer.export('run', mathLoop(writer, bits === 32 ? F32X4 : F64X2, name, arity));
   const module = new WebAssembly.Module(writer.encode());
   const memory = new WebAssembly.Memory({ initial: 1 });
-  const { run } = new WebAssembly.Instance(module, { host: { memory, ...hostFunctions() } }).exports as {
+  const { run } = new WebAssembly.Instance(module, { host: { memory, ...HOST_FUNCTIONS } }).exports as {
     run: (from: number, to: number, count: number, second: number) => void;
   };
   return (x, y = x) => {

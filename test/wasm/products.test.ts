@@ -185,8 +185,8 @@ describe('products in programs', () => {
     ['large transposed operands', (x, w, b) => tf.relu(tf.add(tf.matMul(x, w, true, true), b)), [F(260, 150), F(170, 260), F(170)]], // prettier-ignore
     ['large operands', (x, w) => tf.matMul(x, w), [F(190, 230), F(230, 175)]],
     ['batches of large operands', (x, w) => tf.matMul(x, w, false, true), [F(2, 190, 230), F(2, 175, 230)]],
-    ['a fused kernel', (x, w, b) => tf.fused.matMul({ a: x as tf.Tensor2D, b: w as tf.Tensor2D, bias: b, activation: 'relu' }), [F(13, 7), F(7, 19), F(19)]], // prettier-ignore
-    ['a fused kernel of transposed operands', (x, w, b) => tf.fused.matMul({ a: x as tf.Tensor2D, b: w as tf.Tensor2D, transposeA: true, transposeB: true, bias: b, activation: 'leakyrelu', leakyreluAlpha: 0.3 }), [F(7, 13), F(19, 7), F(19)]], // prettier-ignore
+    ['a fused kernel', (x, w, b) => tf.fused.matMul({ a: x, b: w, bias: b, activation: 'relu' }), [F(13, 7), F(7, 19), F(19)]], // prettier-ignore
+    ['a fused kernel of transposed operands', (x, w, b) => tf.fused.matMul({ a: x, b: w, transposeA: true, transposeB: true, bias: b, activation: 'leakyrelu', leakyreluAlpha: 0.3 }), [F(7, 13), F(19, 7), F(19)]], // prettier-ignore
   ];
   for (const [what, f, specs] of cases) {
     for (const name of ['nullcline', 'nullcline64'] as const) {

@@ -227,6 +227,17 @@ export function elementwiseKernel(name: string, names: readonly string[]): Eager
     if (ky === undefined || kz === undefined) return undefined;
     // An old form of select: a mask of one axis chooses rows.
     if (isSelect && x.shape.length !== y.shape.length) return undefined;
+    if (z === undefined && !isSelect && sameShape(x.shape, y.shape)) {
+      // By far the most frequent: without the lists that broadcasting needs.
+      if (xSize === 0) return undefined;
+      const flat = keyOf(kx, ky, 0, SAME, SAME, SAME, FLAT);
+      const code = cache.get(backend, flat, () => compile(backend, kindsOf([x, y]), [false, false], attrs, true));
+      if (code === null) return undefined;
+      const [left, right] = [backend.pointerOf(x.dataId), backend.pointerOf(y.dataId)];
+      const to = backend.allocateFor(xSize, code.dtype);
+      code.run(to, left, right, Math.ceil(xSize / count));
+      return backend.adopt(to, x.shape, code.dtype);
+    }
     const given = z === undefined ? [x, y] : [x, y, z];
     const shape = outShape(given);
     if (shape === undefined) return undefined;
@@ -237,9 +248,9 @@ export function elementwiseKernel(name: string, names: readonly string[]): Eager
     const rows = isFlat ? undefined : asRows(given, shape);
     if (!isFlat && rows === undefined) return undefined;
     const along = rows?.strides.map(([, stride]) => 1 - stride) ?? [px, py, pz];
-    const kinds = (kx * 4 + ky) * 4 + kz;
-    const key = (((kinds * 2 + along[0]) * 2 + along[1]) * 2 + (along.at(2) ?? SAME)) * 4 + (isFlat ? FLAT : ROWS);
-    const code = cache.get(backend, key, () => compile(backend, given.map(({ dtype }) => kindOf(dtype) ?? 'float'), along.map((a) => a === REPEATED), attrs, isFlat)); // prettier-ignore
+    const key = keyOf(kx, ky, kz, along[0], along[1], along.at(2) ?? SAME, isFlat ? FLAT : ROWS);
+    const repeated = given.map((_, i) => along[i] === REPEATED);
+    const code = cache.get(backend, key, () => compile(backend, kindsOf(given), repeated, attrs, isFlat));
     if (code === null) return undefined;
     const { dtype, run } = code;
     const [fx, fy] = [backend.pointerOf(x.dataId), backend.pointerOf(y.dataId)];
@@ -265,5 +276,10 @@ const bytesOf = ({ precision }: NullclineBackend, code: number): number => (code
 
 /** Programs for different limits of a clip and the like that are kept. */
 const MOST_ATTRIBUTES = 64;
+
+const keyOf = (kx: number, ky: number, kz: number, px: number, py: number, pz: number, loop: number): number =>
+  (((((kx * 4 + ky) * 4 + kz) * 2 + px) * 2 + py) * 2 + pz) * 4 + loop;
+
+const kindsOf = (inputs: readonly tf.TensorInfo[]): Kind[] => inputs.map(({ dtype }) => kindOf(dtype) ?? 'float');
 
 const patternOf = (n: number, size: number): number => (n === size ? SAME : n === 1 ? REPEATED : -1);

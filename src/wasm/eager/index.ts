@@ -6,6 +6,7 @@ import type * as tf from '@tensorflow/tfjs';
 import type { NullclineBackend } from '../backend.js';
 import { ELEMENTWISE, elementwiseKernel } from './elementwise.js';
 import type { EagerKernel } from './eager.js';
+import { fusedProduct } from './fused.js';
 import { MOVEMENTS } from './movement.js';
 import { product } from './product.js';
 import { REDUCTIONS } from './reduction.js';
@@ -15,6 +16,7 @@ const KERNELS: ReadonlyMap<string, EagerKernel> = new Map<string, EagerKernel>([
   ...Object.entries(REDUCTIONS),
   ...Object.entries(MOVEMENTS),
   ['BatchMatMul', product],
+  ['_FusedMatMul', fusedProduct(product)],
 ]);
 
 /** The kernel of that name as tfjs calls it: ours where it takes the operands, the given one otherwise. */

@@ -10,7 +10,7 @@
  * multiplication", ACM Transactions on Mathematical Software 34(3), 2008).
  */
 import { load, store, type Layout } from './access.js';
-import { I32, i32, i32add, localExpr, V128, type Body, type Expr, type ModuleWriter } from './assembler.js';
+import { I32, i32, i32add, localExpr, V128, type Body, type Expr, type ModuleWriter, type Type } from './assembler.js'; // prettier-ignore
 import { shuffle, type Lanes } from './lanes.js';
 import { emitTerm, type Term } from './terms.js';
 
@@ -58,7 +58,7 @@ export function isDots(L: Lanes, { inner, columns, b, bPanels }: MatMulSpec): bo
 
 /** Parameters are the addresses of C, A, B and the operands of the epilogue. */
 export function matMulFunction(module: ModuleWriter, L: Lanes, spec: MatMulSpec): number {
-  const extra = spec.epilogue?.operands.map(() => I32 as typeof I32) ?? [];
+  const extra = new Array<Type>(spec.epilogue?.operands.length ?? 0).fill(I32);
   return module.function(`matmul ${L.bits} ${JSON.stringify(spec)}`, [I32, I32, I32, ...extra], [], (b) => {
     if (spec.inner === 0) throw new Error('an empty sum has no product');
     if (isDots(L, spec)) new DotsWriter(b, L, spec).write();
@@ -198,7 +198,7 @@ class ColumnsWriter extends TileWriter {
     }
     const { rows: _, columns: __, ...same } = spec;
     const key = `tile ${L.bits} ${height} ${width} ${JSON.stringify(same)}`;
-    const index = b.module.function(key, pointers.map(() => I32 as typeof I32), [], (body) => {
+    const index = b.module.function(key, new Array<Type>(pointers.length).fill(I32), [], (body) => {
       new ColumnsWriter(body, L, spec).inline(height, width, pointers.map((_, i) => i)); // prettier-ignore
     }); // prettier-ignore
     for (const pointer of pointers) b.get(pointer);

@@ -103,10 +103,12 @@ type Of<K extends Form['form']> = Extract<Form, { form: K }>;
 
 const highHalf = (x: Expr): Expr => shuffle(x, x, [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7]);
 /** From the low two of four unsigned integers. */
-const fromUnsigned = (x: Expr): Expr => (c) => {
-  x(c);
-  c.simd(255);
-};
+const fromUnsigned =
+  (x: Expr): Expr =>
+  (c) => {
+    x(c);
+    c.simd(255);
+  };
 
 /** Two pairs of doubles as the result's floats. */
 function putFloats(b: Body, L: Lanes, low: Expr, high: Expr, n: number): void {

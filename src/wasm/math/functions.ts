@@ -9,6 +9,7 @@ import { normalQuantile } from '../../core/gaussian.js';
 import { F64, I32, V128, type Body, type Expr, type ModuleWriter } from '../emit/assembler.js';
 import { outOfRange } from '../emit/indirect.js';
 import { BITS, demote, extractLane, F64X2, promoteLow, replaceLane, shuffle, type Lanes } from '../emit/lanes.js';
+import { acosh, asinh, atanh, cosh, powerOfSingles, sinh, tanReduced } from './derived.js';
 import { erf } from './erf.js';
 import { exp, expm1, sigmoid, tanh } from './exponential.js';
 import { log, log1p } from './logarithm.js';
@@ -37,8 +38,8 @@ export const HOST_FUNCTIONS: Readonly<Record<string, (...numbers: number[]) => n
 export const MATH_IMPORTS = [
   ...HOST_UNARY.map((name) => ({ name, parameters: [F64 as number], results: [F64 as number] })),
   ...HOST_BINARY.map((name) => ({ name, parameters: [F64 as number, F64], results: [F64 as number] })),
-  { name: 'normalQuantile', parameters: [F64 as number], results: [F64 as number] },
-  { name: 'outOfRange', parameters: [I32 as number, I32, I32], results: [] },
+  { name: 'normalQuantile', parameters: [F64], results: [F64] },
+  { name: 'outOfRange', parameters: [I32, I32, I32], results: [] },
 ] as ConstructorParameters<typeof ModuleWriter>[0];
 
 export type VectorFunction = (b: Body, L: Lanes, x: Expr, y: Expr) => Expr;
@@ -62,8 +63,9 @@ const host =
   (b, _, x, y) =>
     byHost(b, name, arity === 1 ? [x] : [x, y]);
 
-const sine =
-  (name: 'sin' | 'cos', quarter: 0 | 1): VectorFunction =>
+/** By `near` unless some lane is large: such go to the host. */
+const reduced =
+  (name: 'sin' | 'cos' | 'tan', near: (b: Body, x: Expr) => Expr): VectorFunction =>
   (b, L, given) => {
     const x = b.vector(given);
     const result = b.local(V128);
@@ -72,7 +74,7 @@ const sine =
       BITS.not(L.le(L.abs(x), L.const(LARGEST_REDUCED)))(c);
       c.simd(83);
     };
-    b.set(result, sinReduced(b, x, quarter));
+    b.set(result, near(b, x));
     b.when(far, () => {
       b.set(result, byHost(b, name, [x]));
     });
@@ -93,6 +95,8 @@ interface Entry {
   readonly arity: 1 | 2;
   /** In single precision: the same code on four lanes (false), or in doubles. */
   readonly inDoubles: boolean;
+  /** In its place for operands that are singles made doubles. */
+  readonly ofSingles?: VectorFunction;
   /** Short enough to stand in every loop that uses it; otherwise a function of its own. */
   readonly inline: boolean;
 }
@@ -111,8 +115,11 @@ const TABLE: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['erf', doubles(erf)],
   ...HOST_UNARY.map((name): [string, Entry] => [name, doubles(host(name, 1))]),
   ...HOST_BINARY.map((name): [string, Entry] => [name, doubles(host(name, 2), 2)]),
-  ['sin', doubles(sine('sin', 0))],
-  ['cos', doubles(sine('cos', 1))],
+  ['sin', doubles(reduced('sin', (b, x) => sinReduced(b, x, 0)))],
+  ['cos', doubles(reduced('cos', (b, x) => sinReduced(b, x, 1)))],
+  ['tan', doubles(reduced('tan', tanReduced))],
+  ...Object.entries({ sinh, cosh, asinh, acosh, atanh }).map(([name, f]): [string, Entry] => [name, doubles((b, _, x) => f(b, x))]), // prettier-ignore
+  ['pow', { ...doubles(host('pow', 2), 2), ofSingles: (b, _, x, y) => powerOfSingles(b, x, y) }],
 ]);
 
 export const isMathFunction = (name: string): boolean => TABLE.has(name);
@@ -134,14 +141,14 @@ export function applyMath(b: Body, L: Lanes, name: string, operands: readonly Ex
   });
 }
 
-function write(f: Body, L: Lanes, { code, inDoubles }: Entry, [x, y = x]: readonly Expr[]): void {
+function write(f: Body, L: Lanes, { code, inDoubles, ofSingles = code }: Entry, [x, y = x]: readonly Expr[]): void {
   if (L.bits === 64 || !inDoubles) {
     code(f, L, x, y)(f);
     return;
   }
   const high = (v: Expr): Expr => shuffle(v, v, [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7]);
   const wide = (a: Expr, c: Expr): Expr =>
-    demote(f.vector(code(f, F64X2, f.vector(promoteLow(a)), f.vector(promoteLow(c)))));
+    demote(f.vector(ofSingles(f, F64X2, f.vector(promoteLow(a)), f.vector(promoteLow(c)))));
   const low = f.vector(wide(x, y));
   const top = f.vector(wide(high(x), high(y)));
   shuffle(low, top, [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23])(f);

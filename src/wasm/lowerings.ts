@@ -228,6 +228,8 @@ const spaceToBatch = by((make, { x }, { attrs, outputs: [out] }) => {
   return rearrange(make, padded, split, util.getPermuted(split.length, block.length, false), out.shape);
 });
 
+const mirrored = by((make, { image }) => image && make.op('Reverse', { x: image }, { dims: [2] }, image.shape, image.dtype)); // prettier-ignore
+
 const depthToSpace = by((make, { x }, { attrs, outputs: [out] }) => {
   if (x === undefined || attrs.dataFormat !== 'NHWC') return undefined;
   const [batch, height, width] = x.shape;
@@ -249,4 +251,5 @@ export const MORE_LOWERINGS: ReadonlyMap<string, Lowering> = new Map<string, Low
   ['BatchToSpaceND', batchToSpace],
   ['SpaceToBatchND', spaceToBatch],
   ['DepthToSpace', depthToSpace],
+  ['FlipLeftRight', mirrored],
 ]);

@@ -72,7 +72,7 @@ add('remainders', [F(4, 6), F(6)], (x, y) => [x.mod(y), x.mod(1), tf.mod(tf.scal
 add('booleans in order', [B(3, 5), B(5)], (x, y) => [x.greater(y), x.less(y), x.greaterEqual(y), x.lessEqual(y), x.all(1), x.any(0), x.cast('float32').sum()]); // prettier-ignore
 add('every so many elements', [F(7, 9)], (x) => [
   tf.stridedSlice(x, [1, 0], [6, 9], [2, 3]), tf.stridedSlice(x, [6, 8], [0, 1], [-2, -3]), tf.stridedSlice(x, [1], [5], [2]).exp(),
-  tf.stridedSlice(x, [2, 1], [3, 8], [1, 2], 0, 0, 0, 0, 1), tf.stridedSlice(x, [0, 0, 3], [0, 7, 4], [1, 3, 1], 0, 0, 0, 1, 4),
+  tf.stridedSlice(x, [2, 1], [3, 8], [1, 1], 0, 0, 0, 0, 1), tf.stridedSlice(x, [0, 0, 3], [0, 7, 4], [1, 1, 1], 0, 0, 0, 1, 4),
   ...gradients((z) => tf.stridedSlice(z, [0, 1], [7, 9], [3, 2]).square(), [x]),
 ]); // prettier-ignore
 add('mirrored borders', [F(4, 5), I(3)], (x, y) => [
@@ -80,7 +80,7 @@ add('mirrored borders', [F(4, 5), I(3)], (x, y) => [
   ...gradients((z) => tf.mirrorPad(z, [[1, 2], [3, 3]], 'reflect').square(), [x]),
 ]); // prettier-ignore
 add('blocks of images', [F(2, 4, 6, 4)], (x) => [
-  tf.depthToSpace(x as tf.Tensor4D, 2, 'NHWC'), tf.spaceToBatchND(x, [2, 3], [[0, 0], [3, 0]]), tf.spaceToBatchND(x, [2], [[1, 1]]),
+  tf.depthToSpace(x as tf.Tensor4D, 2, 'NHWC'), tf.image.flipLeftRight(x as tf.Tensor4D), tf.spaceToBatchND(x, [2, 3], [[0, 0], [3, 0]]), tf.spaceToBatchND(x, [2], [[1, 1]]),
   tf.batchToSpaceND(x, [2], [[1, 2]]), ...gradients((z) => tf.spaceToBatchND(z, [2, 2], [[1, 1], [0, 0]]).square(), [x]),
 ]); // prettier-ignore
 for (const [size, corners, centres] of [

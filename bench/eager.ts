@@ -73,7 +73,7 @@ function operands(n: number): Operands {
     y,
     m: tf.randomUniform([side, side], 0.1, 2, 'float32', 3),
     mask: tf.tidy(() => tf.greater(x, y)),
-    rows: tf.tidy(() => tf.cast(tf.range(0, side), 'int32') as tf.Tensor1D),
+    rows: tf.range(0, side, 1, 'int32'),
     ints: tf.tidy(() => tf.cast(tf.mul(x, 100), 'int32')),
   };
 }

@@ -62,7 +62,14 @@ function slowdown(all: readonly Contestant[], times: readonly number[]): number 
 
 const table = new Table('neural ODEs, float32, µs', ['case', 'nullcline', 'diffrax', 'scaled', 'scaled/ours', 'host'], 36); // prettier-ignore
 
-function tell(what: string, ours: number, diffrax: number, host: number, figures: Record<string, number | boolean>): void { // prettier-ignore
+function tell(
+  what: string,
+  ours: number,
+  diffrax: number,
+  host: number,
+  figures: Record<string, number | boolean>,
+): void {
+  // prettier-ignore
   const scaled = diffrax * host;
   table.row(what, ours, diffrax, scaled, scaled / ours, host);
   report('ode-case', { case: what, ...figures, nullcline_us: ours, diffrax_there_us: diffrax, diffrax_scaled_us: scaled, ratio: scaled / ours, limit_here_over_there: host }); // prettier-ignore
@@ -76,7 +83,7 @@ for (const { d, h, batch, diffrax } of CASES) {
   const options = { reltol: 1e-6, abstol: 1e-6 };
   const final = (p: typeof ps, u0: Tensor): Tensor => solve(odeProblem(field, u0, [0, 1], p), dopri5(), options).u;
   const forward = compile(final);
-  const both = compile(valueAndGrad((p: typeof ps, u0: Tensor) => tf.sum(tf.square(final(p, u0))) as tf.Scalar));
+  const both = compile(valueAndGrad((p: typeof ps, u0: Tensor) => tf.sum<tf.Scalar>(tf.square(final(p, u0)))));
   const all: Contestant[] = [
     { name: 'forward', run: () => { forward(ps, y0).dispose(); } },
     { name: 'gradient', run: () => { disposeTree(both(ps, y0)); } },

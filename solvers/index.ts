@@ -35,3 +35,16 @@ export {
   type ImplicitAdjoint,
   type ImplicitAdjointOptions,
 } from './sensitivity/equilibrium-adjoint.js';
+export { bicgstab, cg, gmres, lu, normalCg, qr } from './linear/algorithms.js';
+export type { KrylovAlgorithm, KrylovAlgorithmOptions, Preconditioner } from './linear/algorithms.js';
+export { linearProblem, type LinearParameters } from './linear/problem.js';
+export { bisection, brent, type BracketOptions } from './nonlinear/bracketing.js';
+export { dfSane, type DFSaneOptions } from './nonlinear/df-sane.js';
+export { klement, type KlementOptions } from './nonlinear/klement.js';
+export { levenbergMarquardt, type LevenbergMarquardtOptions } from './nonlinear/levenberg-marquardt.js';
+export { backtracking, noLineSearch, type BacktrackingOptions, type LineSearch } from './nonlinear/line-search.js';
+export { chord, gaussNewton, newtonRaphson, type ChordOptions, type NewtonOptions } from './nonlinear/newton.js';
+export { newtonKrylov, type Forcing, type NewtonKrylovOptions } from './nonlinear/newton-krylov.js';
+export { fastShortcut, polyalgorithm, robustMultiNewton } from './nonlinear/polyalgorithm.js';
+export { pseudoTransient, type PseudoTransientOptions } from './nonlinear/pseudo-transient.js';
+export { trustRegion, type RadiusUpdate, type TrustRegionOptions } from './nonlinear/trust-region.js';

@@ -7,7 +7,7 @@ type Jax = typeof import('@jax-js/jax');
 export async function loadJax(): Promise<Jax | undefined> {
   // It names this class when it is loaded, and Node has it only from version 24 on.
   const globals = globalThis as { Float16Array?: unknown };
-  globals.Float16Array ??= class {};
+  globals.Float16Array ??= Uint16Array; // never used: all arrays are single or double
   try {
     const jax = await import('@jax-js/jax');
     await jax.init('wasm');

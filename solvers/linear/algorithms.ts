@@ -12,7 +12,7 @@ import type { Cell } from '../../src/graph/workspace.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from '../nonlinear/algorithm.js';
 import { HostEquation } from '../nonlinear/host.js';
 import { Linearised } from '../nonlinear/linearised.js';
-import { describeSingular } from '../nonlinear/newton.js';
+import { whySingular } from '../nonlinear/newton.js';
 import type { Session } from '../nonlinear/session.js';
 import type { Watch } from '../nonlinear/termination.js';
 import type { NonlinearRetcode } from '../retcode.js';
@@ -100,6 +100,8 @@ export function qr(options: Readonly<Record<string, never>> = {}): NonlinearAlgo
 /** How often a solution is corrected by solving for its residual. */
 const REFINEMENTS = 4;
 
+const INCONSISTENT = 'the operator is singular and the system has no solution; this is that of least squares';
+
 const NOT_LINEAR = 'the function is not linear in its state; take newtonRaphson() or newtonKrylov()';
 
 function direct(name: string, square: boolean, factor: (A: Dense) => Factored | null): NonlinearAlgorithm {
@@ -118,7 +120,7 @@ function direct(name: string, square: boolean, factor: (A: Dense) => Factored | 
         const A = yield* equation.jacobian();
         const factored = factor(A);
         if (factored === null) {
-          return equation.end('InternalLinearSolveFailed', describeSingular(A, 0).replace('Jacobian', 'matrix').replace(/ at iteration 0|\. Start.*/g, '')); // prettier-ignore
+          return equation.end('InternalLinearSolveFailed', `the matrix ${whySingular(A)}`);
         }
         for (let k = 0; k <= REFINEMENTS; k++) {
           u = along(u, -1, factored.solve(r));
@@ -143,7 +145,11 @@ interface KrylovSettings {
 /** Solves begun anew from the residual that a solve left. */
 const ATTEMPTS = 3;
 
-function krylovAlgorithm(name: string, openKrylov: OpenKrylov, { preconditioner, maxIters }: KrylovSettings): KrylovAlgorithm {
+function krylovAlgorithm(
+  name: string,
+  openKrylov: OpenKrylov,
+  { preconditioner, maxIters }: KrylovSettings,
+): KrylovAlgorithm {
   const algorithm: KrylovAlgorithm = {
     kind: 'nonlinearAlgorithm',
     name,
@@ -168,7 +174,9 @@ export function operatorOf({ preconditioner }: KrylovAlgorithm, session: Session
   };
   if (preconditioner === null) return operator;
   const { state } = session.system;
-  const program = new Program(traceGraph([state], ([r]) => [checkLike(preconditioner(r), state.shape)]));
+  const program = session.system.keep(
+    new Program(traceGraph([state], ([r]) => [checkLike(preconditioner(r), state.shape)])),
+  );
   return {
     ...operator,
     precondition: (r, z) => {
@@ -240,9 +248,18 @@ function affineSolve(algorithm: KrylovAlgorithm, session: Session, watch: Watch)
       add.run();
       ws.swap(u, next);
       retcode = yield* residual();
+      if (retcode === null && result.leastSquares === true) {
+        return size > sizeOf(system.state.shape)
+          ? { u, retcode: 'StalledSuccess' }
+          : { u, retcode: 'Stalled', reason: INCONSISTENT };
+      }
       if (retcode !== null || result.converged) continue;
       const { failure } = result;
-      return { u, retcode: failure?.retcode ?? 'ConvergenceFailure', ...(failure === undefined ? {} : { reason: failure.reason }) };
+      return {
+        u,
+        retcode: failure?.retcode ?? 'ConvergenceFailure',
+        ...(failure === undefined ? {} : { reason: failure.reason }),
+      };
     }
     return retcode === null ? { u, retcode: 'InternalLinearSolveFailed', reason: NOT_LINEAR } : { u, retcode };
   };

@@ -3,18 +3,25 @@
  *
  * H. A. van der Vorst, Bi-CGSTAB: a fast and smoothly converging variant of Bi-CG for the solution of nonsymmetric linear
  * systems, SIAM J. Sci. Stat. Comput. 13 (1992). Started anew from the residual there is when it breaks down or its own residual has
- * drifted from the true one.
+ * drifted from the true one; where that does not help, a few steps of GMRES do.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '../../src/core/tree.js';
 import type { Cell } from '../../src/graph/workspace.js';
 import type { Session, Step } from '../nonlinear/session.js';
+import { openGmres } from './gmres.js';
 import { FAILURES, krylovResult, valuesOf, type CellOperator, type KrylovFailure, type KrylovOptions, type KrylovSolver, type KrylovSolving } from './krylov.js'; // prettier-ignore
 
 const dot = (a: Tensor, b: Tensor): Tensor => tf.sum(tf.mul(a, b));
 
-/** Starts in a row that need not reduce the residual before it gives up. */
-const PATIENCE = 2;
+/** A start counts as fruitless when it leaves more than this of the residual. */
+const FRUITLESS = 0.5;
+
+/** A residual that grew by this has lost its digits. */
+const DRIFT = 1e3;
+
+/** Steps of GMRES that help over a breakdown, which an operator that is nearly skew brings about. */
+const RESCUE = 10;
 
 export function openBicgstab(session: Session): KrylovSolver {
   const { ws } = session;
@@ -60,6 +67,7 @@ export function openBicgstab(session: Session): KrylovSolver {
     A.precondition(from, room);
     return room;
   };
+  let rescuer: { readonly gmres: KrylovSolver; readonly correction: Cell } | undefined;
   const restart = function* (b: Cell, w: Cell): Generator<Cell, number, number[]> {
     set(start, [b, w]);
     start.run();
@@ -67,14 +75,19 @@ export function openBicgstab(session: Session): KrylovSolver {
     return Math.sqrt((yield* valuesOf(session, sizes))[0]);
   };
 
-  function* solve(A: CellOperator, b: Cell, x: Cell, { abstol, reltol, maxIters, observe }: KrylovOptions): KrylovSolving {
+  function* solve(
+    A: CellOperator,
+    b: Cell,
+    x: Cell,
+    { abstol, reltol, maxIters, observe }: KrylovOptions,
+  ): KrylovSolving {
     ws.fill(x, 0);
     ws.fill(v, 0);
     let residual = yield* restart(b, v);
     const target = abstol + reltol * residual;
     let iterations = 0;
     let applications = 0;
-    let fruitless = 0;
+    let fruitless = false;
     let stopped = observe?.(residual) === false;
     const ending = (failure?: KrylovFailure) => krylovResult({ residual, target, iterations, applications }, failure);
     for (;;) {
@@ -82,9 +95,25 @@ export function openBicgstab(session: Session): KrylovSolver {
       if (!(residual < Infinity)) return ending(FAILURES.notFinite);
       if (stopped) return ending(FAILURES.stopped);
       if (iterations >= maxIters) return ending(FAILURES.maxIters(maxIters));
-      if (fruitless >= PATIENCE) return ending(FAILURES.stagnated);
       const before = residual;
-      for (let estimate = residual; ; ) {
+      if (fruitless) {
+        rescuer ??= { gmres: openGmres(session, RESCUE), correction: vector() };
+        const { gmres, correction } = rescuer;
+        const helped = yield* gmres.solve(A, r, correction, { abstol: target, reltol: 0, maxIters: RESCUE });
+        iterations += helped.iterations;
+        applications += helped.applications;
+        ws.put(alpha, 1);
+        set(ahead, [x, correction, alpha]);
+        ahead.run();
+        ws.swap(x, xNext);
+        A.apply(x, v);
+        applications++;
+        residual = yield* restart(b, v);
+        fruitless = false;
+        if (residual > FRUITLESS * before) return ending(FAILURES.stagnated);
+        continue;
+      }
+      for (;;) {
         const direction = through(A, p, ps);
         A.apply(direction, v);
         set(half, [r, shadow, v, rho]);
@@ -109,16 +138,15 @@ export function openBicgstab(session: Session): KrylovSolver {
         ws.swap(r, rNext);
         ws.swap(p, pNext);
         ws.swap(rho, rhoNext);
-        const worse = Math.sqrt(rr) > 1e3 * before;
-        estimate = Math.sqrt(rr);
-        if (estimate <= target || worse) break;
+        const estimate = Math.sqrt(rr);
+        if (estimate <= target || estimate > DRIFT * before) break;
         stopped = observe?.(estimate) === false;
         if (stopped || iterations >= maxIters) break;
       }
       A.apply(x, v);
       applications++;
       residual = yield* restart(b, v);
-      fruitless = residual < 0.5 * before ? 0 : fruitless + 1;
+      fruitless = !(residual <= target) && !(residual < FRUITLESS * before);
     }
   }
   return { solve };

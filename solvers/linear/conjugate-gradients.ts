@@ -156,7 +156,12 @@ function normal(session: Session): Recurrence {
 function iterate(session: Session, recurrence: Recurrence, name: 'cg' | 'normalCg'): KrylovSolver {
   const { ws } = session;
   const { image, applicationsEach } = recurrence;
-  function* solve(A: CellOperator, b: Cell, x: Cell, { abstol, reltol, maxIters, observe }: KrylovOptions): KrylovSolving {
+  function* solve(
+    A: CellOperator,
+    b: Cell,
+    x: Cell,
+    { abstol, reltol, maxIters, observe }: KrylovOptions,
+  ): KrylovSolving {
     ws.fill(x, 0);
     ws.fill(image, 0);
     const first = yield* recurrence.begin(A, b, image);
@@ -171,7 +176,8 @@ function iterate(session: Session, recurrence: Recurrence, name: 'cg' | 'normalC
     let sign = 0;
     const ending = (failure?: KrylovFailure) => krylovResult({ residual, target, iterations, applications }, failure);
     for (;;) {
-      if (residual <= target || leastSquares) return ending();
+      if (residual <= target) return ending();
+      if (leastSquares) return { ...ending(), leastSquares };
       if (!(residual < Infinity)) return ending(FAILURES.notFinite);
       if (stopped) return ending(FAILURES.stopped);
       if (iterations >= maxIters) return ending(FAILURES.maxIters(maxIters));

@@ -109,8 +109,7 @@ export function factorLU(A: Dense): Factored | null {
   };
 }
 
-const toMatrix = ({ m, n, values }: Dense): Matrix =>
-  Matrix.from1DArray(m, n, Array.from(values));
+const toMatrix = ({ m, n, values }: Dense): Matrix => Matrix.from1DArray(m, n, Array.from(values));
 
 /**
  * QR by Householder reflections: the solution, or with more rows than columns that of least squares.

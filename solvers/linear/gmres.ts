@@ -8,9 +8,10 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '../../src/core/tree.js';
 import { constant } from '../../src/core/constant.js';
-import { storesDoubles } from '../../src/core/floats.js';
+import { computesInDoubles } from '../nonlinear/precision.js';
 import { sizeOf } from '../../src/graph/graph.js';
 import type { Cell } from '../../src/graph/workspace.js';
+import { dotProduct } from './dense.js';
 import type { Session, Step } from '../nonlinear/session.js';
 import { FAILURES, krylovResult, valuesOf, type CellOperator, type KrylovFailure, type KrylovOptions, type KrylovSolver, type KrylovSolving } from './krylov.js'; // prettier-ignore
 
@@ -50,7 +51,7 @@ class Gmres implements KrylovSolver {
   ) {
     const { state } = session.system;
     this.restart = Math.min(restart, sizeOf(state.shape));
-    this.breakdown = storesDoubles(session.ws.backend) ? BREAKDOWN.float64 : BREAKDOWN.float32;
+    this.breakdown = computesInDoubles(session.ws.backend) ? BREAKDOWN.float64 : BREAKDOWN.float32;
     [this.zero, this.w, this.z, this.next] = [session.cell(), session.cell(), session.cell(), session.cell()];
     this.norm = session.cell([]);
     this.start = session.step('gmres start', [this.zero, this.w], [this.vector(0), this.norm], ([b, w]) =>
@@ -81,15 +82,20 @@ class Gmres implements KrylovSolver {
     if (made === undefined) {
       const column = this.session.cell([width + 1]);
       const vectors = Array.from({ length: width }, () => this.zero);
-      const step = this.session.step(`gmres arnoldi ${width}`, [this.w, ...vectors], [this.next, column], ([w, ...vs]) => {
-        const V = stackRows(vs);
-        const x = tf.reshape(w, [-1, 1]);
-        const h1 = tf.matMul(V, x);
-        const x1 = tf.sub(x, tf.matMul(V, h1, true));
-        const h2 = tf.matMul(V, x1);
-        const [q, norm] = normalised(tf.sub(x1, tf.matMul(V, h2, true)));
-        return [tf.reshape(q, w.shape), tf.concat([tf.reshape(tf.add(h1, h2), [-1]), tf.reshape(norm, [1])])];
-      });
+      const step = this.session.step(
+        `gmres arnoldi ${width}`,
+        [this.w, ...vectors],
+        [this.next, column],
+        ([w, ...vs]) => {
+          const V = stackRows(vs);
+          const x = tf.reshape(w, [-1, 1]);
+          const h1 = tf.matMul(V, x);
+          const x1 = tf.sub(x, tf.matMul(V, h1, true));
+          const h2 = tf.matMul(V, x1);
+          const [q, norm] = normalised(tf.sub(x1, tf.matMul(V, h2, true)));
+          return [tf.reshape(q, w.shape), tf.concat([tf.reshape(tf.add(h1, h2), [-1]), tf.reshape(norm, [1])])];
+        },
+      );
       this.arnoldi.set(width, (made = { step, column }));
     }
     const { step, column } = made;
@@ -107,13 +113,21 @@ class Gmres implements KrylovSolver {
     if (made === undefined) {
       const weights = session.cell([width]);
       const vectors = Array.from({ length: width }, () => this.zero);
-      const step = session.step(`gmres combine ${width}`, [this.zero, weights, ...vectors], [this.next], ([from, c, ...vs]) => [
-        tf.add(from, tf.reshape(tf.matMul(stackRows(vs), tf.reshape(c, [-1, 1]), true), from.shape)),
-      ]);
+      const step = session.step(
+        `gmres combine ${width}`,
+        [this.zero, weights, ...vectors],
+        [this.next],
+        ([from, c, ...vs]) => [
+          tf.add(from, tf.reshape(tf.matMul(stackRows(vs), tf.reshape(c, [-1, 1]), true), from.shape)),
+        ],
+      );
       this.combine.set(width, (made = { step, weights }));
     }
     const { step, weights } = made;
-    session.ws.write(weights, Array.from({ length: width }, (_, i) => y[i] ?? 0));
+    session.ws.write(
+      weights,
+      Array.from({ length: width }, (_, i) => y[i] ?? 0),
+    );
     this.fillBasis(step, 2, width, y.length);
     step.inputs[0] = A.precondition === undefined ? x : this.zero;
     step.outputs[0] = this.next;
@@ -192,8 +206,7 @@ function normalised(x: Tensor): [Tensor, Tensor] {
   return [tf.mul(x, tf.div(constant(1), tf.maximum(norm, constant(TINY)))), norm];
 }
 
-const stackRows = (vs: readonly Tensor[]): tf.Tensor2D =>
-  tf.concat(vs.map((v) => tf.reshape(v, [1, v.size])), 0) as tf.Tensor2D; // prettier-ignore
+const stackRows = (vs: readonly Tensor[]): tf.Tensor2D => tf.concat2d(vs.map((v) => tf.reshape<tf.Rank.R2>(v, [1, v.size])), 0); // prettier-ignore
 
 /** min |beta e1 - H y| for a growing Hessenberg matrix H, by Givens rotations. */
 class LeastSquares {
@@ -221,14 +234,14 @@ class LeastSquares {
   add(h: number[], left: number): boolean {
     const { R, cos, sin, g } = this;
     const k = R.length;
-    this.scale = Math.hypot(left, ...h);
+    this.scale = Math.sqrt(left * left + dotProduct(h, h));
     if (!(this.scale < Infinity)) return false;
     for (let i = 0; i < k; i++) {
       const a = cos[i] * h[i] + sin[i] * h[i + 1];
       h[i + 1] = cos[i] * h[i + 1] - sin[i] * h[i];
       h[i] = a;
     }
-    const length = Math.hypot(h[k], left);
+    const length = Math.sqrt(h[k] * h[k] + left * left);
     cos.push(length === 0 ? 1 : h[k] / length);
     sin.push(length === 0 ? 0 : left / length);
     h[k] = length;

@@ -32,6 +32,8 @@ export interface KrylovResult {
   readonly iterations: number;
   /** How often A (or its transpose) was applied. */
   readonly applications: number;
+  /** No x makes the residual vanish; this one makes it least. */
+  readonly leastSquares?: true;
   /** Why it stopped short; absent when it converged. */
   readonly failure?: KrylovFailure;
 }
@@ -81,6 +83,9 @@ export interface KrylovFailure {
 }
 
 /** The result of a run that ended with `failure`, or that converged. */
-export function krylovResult(counts: Omit<KrylovResult, 'converged' | 'failure'>, failure?: KrylovFailure): KrylovResult {
+export function krylovResult(
+  counts: Omit<KrylovResult, 'converged' | 'failure'>,
+  failure?: KrylovFailure,
+): KrylovResult {
   return failure === undefined ? { ...counts, converged: true } : { ...counts, converged: false, failure };
 }

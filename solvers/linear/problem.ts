@@ -52,27 +52,34 @@ export function linearProblem(
   if (typeof A === 'function') {
     const start = x0 ?? treeMap(b, (leaf) => tf.zerosLike(leaf));
     const apply = A as (x: Tree, p: unknown) => Tree;
-    return nonlinearProblem((x: Tree, given: LinearParameters<Tree, unknown>) => minus(apply(x, given.A), given.b), start, { A: p, b });
+    return nonlinearProblem(
+      (x: Tree, given: LinearParameters<Tree, unknown>) => minus(apply(x, given.A), given.b),
+      start,
+      { A: p, b },
+    );
   }
-  if (!isTensor(A)) throw new TypeError(`linearProblem: A must be a matrix or a function (x, p) => A x, got ${typeof A}`);
-  if (A.shape.length !== 2) throw new TypeError(`linearProblem: A must be a matrix [m, n], got shape ${formatShape(A.shape)}`);
+  if (!isTensor(A))
+    throw new TypeError(`linearProblem: A must be a matrix or a function (x, p) => A x, got ${typeof A}`);
+  if (A.shape.length !== 2)
+    throw new TypeError(`linearProblem: A must be a matrix [m, n], got shape ${formatShape(A.shape)}`);
   if (!isTensor(b) || b.shape.length < 1 || b.shape.length > 2 || b.shape[0] !== A.shape[0]) {
     const given = isTensor(b) ? `shape ${formatShape(b.shape)}` : 'no tensor';
     throw new TypeError(`linearProblem: b must be [${A.shape[0]}] or [${A.shape[0]}, k] to go with A ${formatShape(A.shape)}, got ${given}`); // prettier-ignore
   }
   const shape = [A.shape[1], ...b.shape.slice(1)];
   const f = (x: Tree, { A: matrix, b: right }: LinearParameters<Tree, unknown>): Tree => {
-    const columns = tf.reshape(x as Tensor, [shape[0], -1]) as tf.Tensor2D;
+    const columns = tf.reshape<tf.Rank.R2>(x as Tensor, [shape[0], -1]);
     const image = tf.matMul(matrix as tf.Tensor2D, columns);
     return tf.sub(tf.reshape(image, (right as Tensor).shape), right as Tensor);
   };
-  return nonlinearProblem(f, x0 ?? tf.zeros(shape), { A, b } as LinearParameters<Tree, unknown>);
+  return nonlinearProblem(f, x0 ?? tf.zeros(shape), { A, b });
 }
 
 /** `image - b`, or an error that says what differs. */
 function minus(image: Tree, b: Tree): Tree {
   const [given, expected] = [leaves(image), leaves(b)];
-  const fits = given.length === expected.length && given.every((y, i) => formatShape(y.shape) === formatShape(expected[i].shape));
+  const fits =
+    given.length === expected.length && given.every((y, i) => formatShape(y.shape) === formatShape(expected[i].shape));
   if (!fits) {
     const list = (ts: readonly Tensor[]): string => ts.map(({ shape }) => formatShape(shape)).join(', ');
     throw new TypeError(`linearProblem: A(x) must be like b: b is ${list(expected)}, A(x) is ${list(given)}`);

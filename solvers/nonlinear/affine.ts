@@ -46,12 +46,12 @@ export function affineSolver(name: string, openKrylov: OpenKrylov): NonlinearAlg
         watch.scale = reltol > 0 ? (result.target / weight - abstol) / reltol : 0;
         if (result.converged) return { u: x, retcode: 'Success' };
         const { retcode = 'ConvergenceFailure', reason } = result.failure ?? {};
-        return { u: x, retcode, ...(reason === undefined ? {} : { reason }) };
+        return { u: x, retcode: watch.orNearly(retcode), ...(reason === undefined ? {} : { reason }) };
       };
     },
   });
 }
 
 /** GMRES with that restart. */
-export const affineGmres = (restart = 30): NonlinearAlgorithm =>
+export const affineGmres = (restart = 60): NonlinearAlgorithm =>
   affineSolver(`gmres(${restart})`, (session) => openGmres(session, restart));

@@ -1,7 +1,7 @@
 /**
  * What `solve` takes as an algorithm for an equation: a frozen record.
  */
-import type { Cell } from '../../src/graph/workspace.js';
+import type { Cell, Loop } from '../../src/graph/workspace.js';
 import type { NonlinearRetcode } from '../retcode.js';
 import type { NonlinearKind } from './problem.js';
 import type { Tensor } from '../../src/core/tree.js';
@@ -21,7 +21,7 @@ export interface Ending {
 /**
  * One solve: cells that cannot be read at once are yielded, and their values come back. Where `ws.immediate` it yields nothing.
  */
-export type Solving = Generator<Cell, Ending, number[]>;
+export type Solving = Loop<Ending>;
 
 /** An iteration as traced operations: how `unrolled()` differentiates it. */
 export interface Recorded {
@@ -63,11 +63,4 @@ export function checkNonlinearAlgorithm(
   }
   if (given.solves?.includes(kind) === true) return;
   throw new TypeError(`${what}: ${given.name} does not solve ${kind} problems; take one that does, such as ${example}`);
-}
-
-/** Run a solve to its end where values can be read at once. */
-export function drive(solving: Solving, read: (cell: Cell) => number[]): Ending {
-  let step = solving.next();
-  while (step.done !== true) step = solving.next(read(step.value));
-  return step.value;
 }

@@ -1,7 +1,7 @@
 /**
  * Roots of one equation in one unknown, between two points where it has different signs.
  */
-import { storesDoubles } from '../../src/core/floats.js';
+import { computesInDoubles } from './precision.js';
 import { parseOptions, z } from '../../src/core/options.js';
 import { formatShape } from '../../src/graph/graph.js';
 import type { NonlinearRetcode } from '../retcode.js';
@@ -29,6 +29,8 @@ interface Point {
 interface Bracketing {
   /** To the precision of the backend. */
   readonly round: (x: number) => number;
+  /** The relative distance of neighbouring numbers. */
+  readonly eps: number;
   /** Evaluate there. */
   readonly at: (x: number) => Reading<Point>;
   /** How the watch judges the point evaluated last. */
@@ -69,7 +71,7 @@ export function bisection(options: BracketOptions): NonlinearAlgorithm {
  * @throws OptionError when the bracket is not two different finite numbers.
  */
 export function brent(options: BracketOptions): NonlinearAlgorithm {
-  return bracketing('brent', options, function* (first, second, { round, at, judge }) {
+  return bracketing('brent', options, function* (first, second, { round, eps, at, judge }) {
     // The root lies between b, the best point, and c; a was best before.
     let [a, b, c] = [first, second, first];
     let step = b.x - a.x;
@@ -80,7 +82,7 @@ export function brent(options: BracketOptions): NonlinearAlgorithm {
         before = step = b.x - a.x;
       }
       if (Math.abs(c.f) < Math.abs(b.f)) [a, b, c] = [b, c, b];
-      const least = Math.abs(round(b.x * (1 + 2 ** -22)) - b.x) * 2 ** (round === identity ? -30 : -1);
+      const least = eps * Math.abs(b.x);
       const half = (c.x - b.x) / 2;
       const middle = round(b.x + half);
       if (middle === b.x || middle === c.x) return 'FloatingPointLimit';
@@ -94,20 +96,16 @@ export function brent(options: BracketOptions): NonlinearAlgorithm {
       a = b;
       // Never the same point again.
       const moved = round(b.x + next);
-      b = yield* at(moved === b.x ? towards(b.x, half, round) : moved);
+      b = yield* at(moved === b.x ? neighbour(b.x, half, middle, eps) : moved);
       const retcode = judge();
       if (retcode !== null) return retcode;
     }
   });
 }
 
-const identity = (x: number): number => x;
-
-/** The next number from x in the direction of `by`. */
-function towards(x: number, by: number, round: (x: number) => number): number {
-  const eps = round === identity ? Number.EPSILON : 2 ** -23;
-  const next = round(x + Math.sign(by) * Math.max(Math.abs(x) * eps, round === identity ? Number.MIN_VALUE : 2 ** -149));
-  return next === x ? round(x + by) : next;
+/** A number close to x in the direction of `by`, or the middle where x is 0 and nothing is close. */
+function neighbour(x: number, by: number, middle: number, eps: number): number {
+  return x === 0 ? middle : x + Math.sign(by) * eps * Math.abs(x);
 }
 
 /** The step p / q from b to where the interpolant vanishes, with p >= 0 in the direction of `half`. */
@@ -140,7 +138,9 @@ function bracketing(name: string, options: BracketOptions, shrink: Shrinking): N
           `${name}: solves one equation in one unknown; the state is ${formatShape(state.shape)}, the residual ${formatShape(image.shape)} (rows of a batch: batch: 'independent')`,
         );
       }
-      const round = storesDoubles(session.ws.backend) ? identity : Math.fround;
+      const doubles = computesInDoubles(session.ws.backend);
+      const round = doubles ? (x: number): number => x : Math.fround;
+      const eps = doubles ? 2 ** -52 : 2 ** -23;
       let latest: Point = { x: NaN, f: NaN };
       const at = function* (x: number): Reading<Point> {
         const [f] = yield* equation.residual([x]);
@@ -164,7 +164,7 @@ function bracketing(name: string, options: BracketOptions, shrink: Shrinking): N
           const reason = `the residual has the same sign at both ends of the bracket: ${a.f} at ${a.x}, ${b.f} at ${b.x}`;
           return equation.end('InitialFailure', reason);
         }
-        return equation.end(yield* shrink(a, b, { round, at, judge }));
+        return equation.end(yield* shrink(a, b, { round, eps, at, judge }));
       };
     },
   });

@@ -44,7 +44,8 @@ const SCHEMA = z.strictObject({
 export function dfSane(options: DFSaneOptions = {}): NonlinearAlgorithm {
   const parsed = parseOptions(SCHEMA, options, 'dfSane');
   const { sigmaMin, sigmaMax, sigma1, memory, gamma, tauMin, tauMax, maxTrials } = parsed;
-  if (sigmaMin > sigmaMax) throw new RangeError(`dfSane: sigmaMin = ${sigmaMin} must not be above sigmaMax = ${sigmaMax}`);
+  if (sigmaMin > sigmaMax)
+    throw new RangeError(`dfSane: sigmaMin = ${sigmaMin} must not be above sigmaMax = ${sigmaMax}`);
   return defineAlgorithm({
     name: 'dfSane',
     solves: ['nonlinear', 'fixedPoint'],

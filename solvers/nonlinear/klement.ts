@@ -53,7 +53,8 @@ export function klement(options: KlementOptions = {}): NonlinearAlgorithm {
         while (retcode === null) {
           const renewed: boolean = J === null;
           if (J === null) {
-            if (++resets > maxResets) return equation.end('ConvergenceFailure', `it began again ${maxResets} times in vain`);
+            if (++resets > maxResets)
+              return equation.end('ConvergenceFailure', `it began again ${maxResets} times in vain`);
             J = initialJacobian === 'true' ? yield* equation.jacobian() : identity(equation.n);
             [fruitless, mark] = [0, euclidean(r)];
           }

@@ -74,13 +74,15 @@ export function levenbergMarquardt(options: LevenbergMarquardtOptions = {}): Non
         while (retcode === null) {
           if (J === null) {
             J = yield* equation.jacobian();
-            if (!J.values.every(Number.isFinite)) return equation.end('Unstable', describeSingular(J, watch.iterations));
+            if (!J.values.every(Number.isFinite))
+              return equation.end('Unstable', describeSingular(J, watch.iterations));
             grow(scale, J);
             if (isStationary(J, r, multiplyTransposed(J, r))) return equation.endAtMinimum();
           }
           const solve = damped(J, scale, lambda);
           const velocity = solve(r);
-          if (velocity === null) return equation.end('InternalLinearSolveFailed', describeSingular(J, watch.iterations));
+          if (velocity === null)
+            return equation.end('InternalLinearSolveFailed', describeSingular(J, watch.iterations));
           let step = velocity;
           if (geodesic > 0) {
             const bend = yield* equation.curvature(velocity);
@@ -93,7 +95,9 @@ export function levenbergMarquardt(options: LevenbergMarquardtOptions = {}): Non
           const rTrial = yield* equation.residual(trial);
           const size = euclidean(rTrial);
           const turn = before === null ? 0 : cosine(velocity, before);
-          const accepted = size < Infinity && (uphill === 0 ? size < least : Math.max(0, 1 - turn) ** uphill * size ** 2 <= least ** 2);
+          const accepted =
+            size < Infinity &&
+            (uphill === 0 ? size < least : Math.max(0, 1 - turn) ** uphill * size ** 2 <= least ** 2);
           if (accepted) {
             [u, r, before, J] = [trial, rTrial, velocity, null];
             least = Math.min(least, size);
@@ -103,7 +107,8 @@ export function levenbergMarquardt(options: LevenbergMarquardtOptions = {}): Non
             lambda *= dampingIncrease;
             equation.moveTo(u);
             retcode = equation.judgeAgain(r);
-            if (lambda > MOST_DAMPING || euclidean(step) <= Number.EPSILON * 0.01 * largest(u)) return equation.endAtMinimum();
+            if (lambda > MOST_DAMPING || euclidean(step) <= Number.EPSILON * 0.01 * largest(u))
+              return equation.endAtMinimum();
           }
         }
         return equation.end(retcode);

@@ -135,7 +135,11 @@ export function newtonKrylov(options: NewtonKrylovOptions = {}): NonlinearAlgori
           if (!(left < 1)) {
             const { retcode: code, reason } = result.failure ?? { retcode: 'InternalLinearSolveFailed', reason: '' };
             const failed = code === 'Unstable' ? 'Unstable' : 'InternalLinearSolveFailed';
-            return { u: best, retcode: failed, reason: `the linear system of iteration ${watch.iterations} was not solved: ${reason}` };
+            return {
+              u: best,
+              retcode: failed,
+              reason: `the linear system of iteration ${watch.iterations} was not solved: ${reason}`,
+            };
           }
           // The slope of |f|^2 / 2 along d is -|f|^2 + f (f + J d), at most this.
           const step = yield* lineSearch.search(merit, square / 2, -(1 - left) * square);

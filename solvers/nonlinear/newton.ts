@@ -3,7 +3,16 @@
  * (Gauss-Newton).
  */
 import { numberThat, parseOptions, z } from '../../src/core/options.js';
-import { along, dotProduct, euclidean, factorLU, factorQR, multiply, type Dense, type Factored } from '../linear/dense.js';
+import {
+  along,
+  dotProduct,
+  euclidean,
+  factorLU,
+  factorQR,
+  multiply,
+  type Dense,
+  type Factored,
+} from '../linear/dense.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from './algorithm.js';
 import { HostEquation } from './host.js';
 import { lineSearchOption, noLineSearch, type LineSearch, type Merit } from './line-search.js';
@@ -50,7 +59,9 @@ export interface ChordOptions {
   readonly keepWhile?: number;
 }
 
-const CHORD = z.strictObject({ keepWhile: numberThat((x) => x >= 0, 'a non-negative number or Infinity').default(0.5) });
+const CHORD = z.strictObject({
+  keepWhile: numberThat((x) => x >= 0, 'a non-negative number or Infinity').default(0.5),
+});
 
 /**
  * Newton's method with a Jacobian that is kept as long as it serves: linear convergence, each step for one evaluation of f and two triangular
@@ -69,7 +80,12 @@ export function chord(options: ChordOptions = {}): NonlinearAlgorithm {
  */
 export function gaussNewton(options: NewtonOptions = {}): NonlinearAlgorithm {
   const { lineSearch } = parseOptions(NEWTON, options, 'gaussNewton');
-  return newtonLike({ name: 'gaussNewton', lineSearch: lineSearch ?? noLineSearch(), keepWhile: 0, leastSquares: true });
+  return newtonLike({
+    name: 'gaussNewton',
+    lineSearch: lineSearch ?? noLineSearch(),
+    keepWhile: 0,
+    leastSquares: true,
+  });
 }
 
 function newtonLike({ name, lineSearch, keepWhile, leastSquares }: Variant): NonlinearAlgorithm {
@@ -80,7 +96,8 @@ function newtonLike({ name, lineSearch, keepWhile, leastSquares }: Variant): Non
       const equation = new HostEquation(session, watch);
       const { m, n } = equation;
       if (!leastSquares) equation.checkSquare(name);
-      else if (m < n) throw new TypeError(`${name}: fewer equations (${m}) than unknowns (${n}); take levenbergMarquardt()`);
+      else if (m < n)
+        throw new TypeError(`${name}: fewer equations (${m}) than unknowns (${n}); take levenbergMarquardt()`);
       const factor = leastSquares ? factorQR : factorLU;
       return function* (): Solving {
         equation.reset();
@@ -94,7 +111,8 @@ function newtonLike({ name, lineSearch, keepWhile, leastSquares }: Variant): Non
           if (factored === null) {
             J = yield* equation.jacobian();
             factored = factor(J);
-            if (factored === null) return equation.end('InternalLinearSolveFailed', describeSingular(J, watch.iterations));
+            if (factored === null)
+              return equation.end('InternalLinearSolveFailed', describeSingular(J, watch.iterations));
           }
           const step = factored.solve(r.map((x) => -x));
           const slopes = leastSquares && J !== null ? multiply(J, step) : r.map((x) => -x);
@@ -107,7 +125,11 @@ function newtonLike({ name, lineSearch, keepWhile, leastSquares }: Variant): Non
             r = trial;
             return dotProduct(trial, trial) / 2;
           };
-          const alpha = yield* lineSearch.search(merit, (size * size) / 2, leastSquares ? dotProduct(r, slopes) : -size * size);
+          const alpha = yield* lineSearch.search(
+            merit,
+            (size * size) / 2,
+            leastSquares ? dotProduct(r, slopes) : -size * size,
+          );
           if (alpha === null && fresh) return equation.end('InternalLineSearchFailed');
           retcode = equation.judge(r);
           if (!(euclidean(r) < keepWhile * size)) factored = null;
@@ -118,18 +140,19 @@ function newtonLike({ name, lineSearch, keepWhile, leastSquares }: Variant): Non
   });
 }
 
-/** Which column or row says it best. */
-export function describeSingular({ m, n, values }: Dense, iteration: number): string {
-  const where = `at iteration ${iteration}`;
-  if (!values.every(Number.isFinite)) return `the Jacobian is not finite ${where}`;
-  const at = (i: number, j: number): number => values[i * n + j];
-  const column = Array.from({ length: n }, (_, j) => j).find((j) => Array.from({ length: m }, (_, i) => at(i, j)).every((x) => x === 0)); // prettier-ignore
-  const row = Array.from({ length: m }, (_, i) => i).find((i) => Array.from({ length: n }, (_, j) => at(i, j)).every((x) => x === 0)); // prettier-ignore
-  const why =
-    column !== undefined
-      ? `: f does not depend on unknown ${column} there`
-      : row !== undefined
-        ? `: equation ${row} depends on no unknown there`
-        : '';
-  return `the Jacobian is singular ${where}${why}. Start elsewhere, or take trustRegion() or levenbergMarquardt()`;
+/** The singular Jacobian in words. */
+export function describeSingular(J: Dense, iteration: number): string {
+  return `the Jacobian ${whySingular(J, `at iteration ${iteration}`)}. Start elsewhere, or take trustRegion() or levenbergMarquardt()`;
+}
+
+/** What is wrong with a matrix that could not be factored; the column or row that says it best. */
+export function whySingular({ m, n, values }: Dense, where = ''): string {
+  const place = where === '' ? '' : ` ${where}`;
+  if (!values.every(Number.isFinite)) return `is not finite${place}`;
+  const columns = Array.from({ length: n }, (_, j) => j);
+  const rows = Array.from({ length: m }, (_, i) => i);
+  const empty = columns.find((j) => rows.every((i) => values[i * n + j] === 0));
+  if (empty !== undefined) return `is singular${place}: f does not depend on unknown ${empty} there`;
+  const idle = rows.find((i) => columns.every((j) => values[i * n + j] === 0));
+  return `is singular${place}${idle === undefined ? '' : `: equation ${idle} depends on no unknown there`}`;
 }

@@ -8,10 +8,10 @@ import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate, DifferentiationError } from '../../src/graph/differentiate.js';
 import type { Buffer } from '../../src/graph/executor.js';
 import { sizeOf, type Spec } from '../../src/graph/graph.js';
-import type { Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
+import type { Gradual, Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
 import { replay } from '../../src/graph/program.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
-import type { Cell } from '../../src/graph/workspace.js';
+import type { Cell, Loop } from '../../src/graph/workspace.js';
 import { isSuccessful, NONLINEAR_RETCODES } from '../retcode.js';
 import type { PhantomGradient, Unrolled } from '../sensitivity/equilibrium-adjoint.js';
 import { implicitSolve, pullOperands, type ImplicitNode } from '../sensitivity/implicit-solve.js';
@@ -19,7 +19,7 @@ import { unrolledDerivative } from '../sensitivity/unrolled.js';
 import type { NonlinearAlgorithm, Recorded } from './algorithm.js';
 import { failureMessage, NonlinearSolveError } from './error.js';
 import type { ParsedNonlinearOptions } from './options.js';
-import { bindAll, Runner, type Lent, type Outcome } from './run.js';
+import { atOnce, bindAll, Runner, type Lent, type Outcome } from './run.js';
 import type { Session } from './session.js';
 import { spectralRadius } from './spectral.js';
 import { fresh, type System } from './system.js';
@@ -64,23 +64,25 @@ export function equilibriumPrimitive(node: EquilibriumNode): Primitive {
     { shape: [...batch, STATISTICS.length], dtype: 'int32' },
   ];
   if (options.storeTrace) outputs.push({ shape: [...batch, options.maxIters + 1], dtype: 'float32' });
+  function* forward(inputs: readonly Buffer[], context: RunContext): Gradual<Buffer[]> {
+    const { u, outcomes } = yield* runner.use(context, (lent) =>
+      rows === null ? solveJointly(node, lent, inputs) : solveRows(node, rows, lent, inputs),
+    );
+    node.onFinish(outcomes);
+    const results = [
+      u,
+      upload(context, outcomes.map(({ residual }) => residual), batch),
+      integers(context, outcomes.flatMap(statisticsOf), outputs[2].shape),
+    ]; // prettier-ignore
+    if (!options.storeTrace) return results;
+    const norms = outcomes.flatMap(({ trace }) => padded(trace, options.maxIters + 1));
+    return [...results, upload(context, norms, outputs[3].shape)];
+  }
   return {
     name: `solve (${algorithm.name})`,
     outputs,
-    run: (inputs, context) => {
-      const { u, outcomes } = runner.use(context, (lent) =>
-        rows === null ? solveJointly(node, lent, inputs) : solveRows(node, rows, lent, inputs),
-      );
-      node.onFinish(outcomes);
-      const floats = (values: readonly number[], shape: readonly number[]): Buffer => upload(context, values, shape);
-      const results = [
-        u,
-        floats(outcomes.map(({ residual }) => residual), batch),
-        integers(context, outcomes.flatMap(statisticsOf), outputs[2].shape),
-      ]; // prettier-ignore
-      if (options.storeTrace) results.push(floats(outcomes.flatMap((o) => padded(o.trace, options.maxIters + 1)), outputs[3].shape)); // prettier-ignore
-      return results;
-    },
+    run: (inputs, context) => atOnce(forward(inputs, context)),
+    gradually: forward,
     vjp: (call) => DERIVATIVES[options.adjoint.kind](node, call),
     dispose: () => {
       runner.dispose();
@@ -89,7 +91,7 @@ export function equilibriumPrimitive(node: EquilibriumNode): Primitive {
 }
 
 const padded = (values: readonly number[], length: number): number[] =>
-  Array.from({ length }, (_, i) => values.at(i < values.length ? i : NaN) ?? NaN);
+  Array.from({ length }, (_, i) => (i < values.length ? values[i] : NaN));
 
 function upload({ backend }: RunContext, values: readonly number[], shape: readonly number[]): Buffer {
   const data = floatsFor(backend, values.length);
@@ -106,20 +108,24 @@ interface Finished {
   readonly outcomes: readonly Outcome[];
 }
 
-function solveJointly(node: EquilibriumNode, { session, solve }: Lent, [u0, ...operands]: readonly Buffer[]): Finished {
+function* solveJointly(
+  node: EquilibriumNode,
+  { session, solve }: Lent,
+  [u0, ...operands]: readonly Buffer[],
+): Loop<Finished> {
   bindAll(session, u0, operands);
-  const { u, outcome } = solve();
-  checkSuccess(node, session, u, outcome);
+  const { u, outcome } = yield* solve();
+  yield* checkSuccess(node, session, u, outcome);
   return { u: session.ws.copy(u), outcomes: [outcome] };
 }
 
 /** Row after row, each as if it were alone. */
-function solveRows(
+function* solveRows(
   node: EquilibriumNode,
   { along }: RowSystem,
   { session, solve }: Lent,
   [u0, ...operands]: readonly Buffer[],
-): Finished {
+): Loop<Finished> {
   const { ws } = session;
   const whole = [u0, ...operands].map((buffer, i) => {
     if (i > 0 && !along[i - 1]) return null;
@@ -139,8 +145,8 @@ function solveRows(
       whole.forEach((slot, i) => {
         if (slot !== null) ws.part(slots[i], slot, row);
       });
-      const { u, outcome } = solve();
-      checkSuccess(node, session, u, outcome, row);
+      const { u, outcome } = yield* solve();
+      yield* checkSuccess(node, session, u, outcome, row);
       results.set(row, u);
       outcomes.push(outcome);
     }
@@ -153,14 +159,20 @@ function solveRows(
   }
 }
 
-function checkSuccess(node: EquilibriumNode, session: Session, u: Cell, outcome: Outcome, sample?: number): void {
+function* checkSuccess(
+  node: EquilibriumNode,
+  session: Session,
+  u: Cell,
+  outcome: Outcome,
+  sample?: number,
+): Loop<void> {
   const { algorithm, options } = node;
   const { retcode, iterations, evaluations, residual, tolerance, reason } = outcome;
   if (isSuccessful(retcode) || !options.throwOnFailure) return;
   const { shape } = u;
   const known = sample === undefined ? {} : { sample };
-  const radius = node.system.kind === 'fixedPoint' ? { spectralRadius: spectralRadius(session, u) } : {};
-  const values = session.ws.read(u);
+  const radius = node.system.kind === 'fixedPoint' ? { spectralRadius: yield* spectralRadius(session, u) } : {};
+  const values = [...(session.ws.immediate ? session.ws.read(u) : yield u)];
   const failure = { retcode, iterations, evaluations, residual, u: values, shape, ...known, ...radius };
   const words = { name: algorithm.name, tolerance, norm: options.norm, reason };
   throw new NonlinearSolveError(failureMessage(failure, words), failure);

@@ -52,7 +52,8 @@ export function pseudoTransient(options: PseudoTransientOptions = {}): Nonlinear
           const J = yield* equation.jacobian();
           for (let i = 0; i < J.n; i++) J.values[i * J.n + i] += sign / h;
           const factored = factorLU(J);
-          if (factored === null) return equation.end('InternalLinearSolveFailed', describeSingular(J, watch.iterations));
+          if (factored === null)
+            return equation.end('InternalLinearSolveFailed', describeSingular(J, watch.iterations));
           const size = euclidean(r);
           u = along(u, -1, factored.solve(r));
           r = yield* equation.residual(u);

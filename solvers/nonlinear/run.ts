@@ -2,9 +2,9 @@
  * One solve of an equation on buffers: what the forward node and the adjoint node have in common.
  */
 import type { Buffer } from '../../src/graph/executor.js';
-import type { RunContext } from '../../src/graph/primitive.js';
-import type { Cell } from '../../src/graph/workspace.js';
-import { drive, type Ending, type NonlinearAlgorithm, type Solving } from './algorithm.js';
+import type { Gradual, RunContext } from '../../src/graph/primitive.js';
+import { reading, type Cell, type Loop } from '../../src/graph/workspace.js';
+import type { Ending, NonlinearAlgorithm, Solving } from './algorithm.js';
 import { computesInDoubles, defaultTolerance } from './precision.js';
 import { Session, Sessions } from './session.js';
 import type { System } from './system.js';
@@ -53,36 +53,19 @@ export class Runner {
     });
   }
 
-  /**
-   * Lend a session to `f`, which may solve in it as often as it likes.
-   *
-   * @param bind Puts the caller's buffers behind the session's slots.
-   */
-  use<T>(context: RunContext, f: (lent: Lent) => T): T {
+  /** Lend a session to `f`, which binds its slots and may solve in it as often as it likes. */
+  *use<T>(context: RunContext, f: (lent: Lent) => Loop<T>): Gradual<T> {
     const prepared = this.sessions.acquire(context);
     const { session, watch, begin } = prepared;
+    const solve = function* (): Loop<Solved> {
+      session.epoch++;
+      watch.start();
+      const { u, retcode, reason } = yield* begin();
+      const { iterations, evaluations, bestAt, best: residual, tolerance, trace } = watch;
+      return { u, outcome: { retcode, reason, iterations, evaluations, bestAt, residual, tolerance, trace } };
+    };
     try {
-      return f({
-        session,
-        solve: () => {
-          session.epoch++;
-          watch.start();
-          const { u, retcode, reason } = drive(begin(), (cell) => session.ws.read(cell));
-          return {
-            u,
-            outcome: {
-              retcode,
-              reason,
-              iterations: watch.iterations,
-              evaluations: watch.evaluations,
-              bestAt: watch.bestAt,
-              residual: watch.best,
-              tolerance: watch.tolerance,
-              trace: watch.trace,
-            },
-          };
-        },
-      });
+      return yield* reading(session.ws, f({ session, solve }));
     } finally {
       this.sessions.release(prepared);
     }
@@ -94,9 +77,23 @@ export class Runner {
   }
 }
 
+export interface Solved {
+  readonly u: Cell;
+  readonly outcome: Outcome;
+}
+
 export interface Lent {
   readonly session: Session;
-  readonly solve: () => { readonly u: Cell; readonly outcome: Outcome };
+  readonly solve: () => Loop<Solved>;
+}
+
+/** Run to the end without waiting. */
+export function atOnce<T>(gradual: Gradual<T>): T {
+  const turn = gradual.next();
+  if (turn.done === true) return turn.value;
+  throw new Error(
+    'solve: the iterations need numbers that this backend cannot read at once (its values come as promises). Wait for them: compile(f).async(...) or train(...)',
+  );
 }
 
 /** Let the session's slots stand for these buffers. */

@@ -2,7 +2,7 @@
  * The spectral radius of a map's derivative by power iteration: what decides whether plain iteration converges.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { Cell } from '../../src/graph/workspace.js';
+import type { Cell, Loop } from '../../src/graph/workspace.js';
 import { sizeOf } from '../../src/graph/graph.js';
 import type { Session } from './session.js';
 
@@ -19,7 +19,7 @@ function start(n: number): number[] {
 }
 
 /** An estimate of the spectral radius of df/du at `u`; NaN where the derivative is not finite. */
-export function spectralRadius(session: Session, u: Cell): number {
+export function* spectralRadius(session: Session, u: Cell): Loop<number> {
   const { ws } = session;
   const [v, next] = [session.cell(), session.cell()];
   const norm = session.numbers(1);
@@ -33,7 +33,8 @@ export function spectralRadius(session: Session, u: Cell): number {
   let logs = 0;
   for (let k = 0; k < ITERATIONS; k++) {
     step.run();
-    norm.read();
+    if (ws.immediate) norm.read();
+    else norm.accept(yield norm.cells[0]);
     const [size] = norm.values;
     if (!(size < Infinity)) return NaN;
     if (size === 0) return 0;

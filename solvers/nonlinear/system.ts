@@ -42,6 +42,7 @@ export interface LoopPrograms {
 /** An equation whose state is one tensor and whose operands are explicit. */
 export class System {
   private readonly programs = new Map<string, LoopPrograms>();
+  private readonly kept = new Set<Program>();
 
   constructor(
     readonly kind: NonlinearKind,
@@ -106,8 +107,15 @@ export class System {
     };
   }
 
+  /** Have a program of a user's function freed with those of the equation. */
+  keep(program: Program): Program {
+    this.kept.add(program);
+    return program;
+  }
+
   /** Free what the programs hold between runs. */
   dispose(): void {
+    for (const program of this.kept) program.dispose();
     for (const { prologue, loop } of this.programs.values()) {
       prologue?.dispose();
       loop.dispose();

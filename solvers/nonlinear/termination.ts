@@ -27,7 +27,7 @@ const DIVERGENCE = 1e8;
 /** Progress means that the best residual falls at least to this fraction of what it was. */
 const PROGRESS = 0.999;
 
-/** A stalled solve succeeds after all when its residual is within this factor of the tolerance (SciML's value). */
+/** A solve that gets no further succeeds after all when its best residual is within this factor of the tolerance (SciML's value). */
 const LENIENCE = 3;
 
 /**
@@ -127,8 +127,7 @@ export class Watch {
       this.bestAt = k;
     }
     if (!(norm < Infinity)) {
-      if (k === 0) this.first = norm;
-      return 'Unstable';
+      return this.orNearly('Unstable');
     }
     if (norm <= abstol + reltol * scale) return 'Success';
     if (norm > this.divergence * this.first) return 'Unstable';
@@ -136,7 +135,12 @@ export class Watch {
       this.mark = this.best;
       this.markedAt = k;
     }
-    if (k - this.markedAt >= patience) return this.best <= LENIENCE * this.tolerance ? 'StalledSuccess' : 'Stalled';
+    if (k - this.markedAt >= patience) return this.orNearly('Stalled');
     return k >= maxIters ? 'MaxIters' : null;
+  }
+
+  /** A solve that gets no further succeeds after all when it came near enough. */
+  orNearly(retcode: NonlinearRetcode): NonlinearRetcode {
+    return this.best <= LENIENCE * this.tolerance ? 'StalledSuccess' : retcode;
   }
 }

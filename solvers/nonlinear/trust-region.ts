@@ -67,10 +67,10 @@ function heiFactor(ratio: number): number {
 }
 
 const UPDATES: Readonly<Record<RadiusUpdate, (start: Start) => Radius>> = {
-  /** NonlinearSolve.jl's: as Nocedal and Wright's, begun small, and bounded by the size of the problem. */
+  /** As Nocedal and Wright's, begun small and bounded by the size of the problem, as in NonlinearSolve.jl (whose bound is a hundredth of this). */
   simple: ({ u, residual }) => {
     const bound = Math.max(residual, spread(u));
-    return { initial: bound / 11, update: thresholds(Math.max(bound, 1)) };
+    return { initial: bound / 11, update: thresholds(100 * Math.max(bound, 1)) };
   },
   /** Numerical Optimization, algorithm 4.1. */
   nocedalWright: () => ({ initial: 1, update: thresholds(Infinity) }),
@@ -143,7 +143,8 @@ export function trustRegion(options: TrustRegionOptions = {}): NonlinearAlgorith
         let legs: Legs | null = null;
         for (;;) {
           if (legs === null) {
-            if (!J.values.every(Number.isFinite)) return equation.end('Unstable', describeSingular(J, watch.iterations));
+            if (!J.values.every(Number.isFinite))
+              return equation.end('Unstable', describeSingular(J, watch.iterations));
             legs = legsOf(J, r);
             if (isStationary(J, r, legs.gradient)) return equation.endAtMinimum();
           }
@@ -225,7 +226,12 @@ function dogleg({ cauchy, newton }: Legs, radius: number): number[] {
 }
 
 /** Is no column of J at an angle to r that differs from a right one? */
-export function isStationary(J: Dense, r: readonly number[], gradient: readonly number[], tolerance = STATIONARY): boolean {
+export function isStationary(
+  J: Dense,
+  r: readonly number[],
+  gradient: readonly number[],
+  tolerance = STATIONARY,
+): boolean {
   const size = euclidean(r);
   return gradient.every((g, j) => {
     let column = 0;

@@ -11,13 +11,14 @@ import { backpropagate } from '../../src/graph/differentiate.js';
 import type { Spec } from '../../src/graph/graph.js';
 import { replay } from '../../src/graph/program.js';
 import type { Buffer } from '../../src/graph/executor.js';
-import type { Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
+import type { Gradual, Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
 import { currentTrace, traceGraph, type Trace } from '../../src/graph/trace.js';
 import { affineGmres } from '../nonlinear/affine.js';
+import type { Loop } from '../../src/graph/workspace.js';
 import type { NonlinearAlgorithm } from '../nonlinear/algorithm.js';
 import { anderson } from '../nonlinear/anderson.js';
 import { NonlinearSolveError } from '../nonlinear/error.js';
-import { bindAll, Runner, type Outcome } from '../nonlinear/run.js';
+import { atOnce, bindAll, Runner, type Outcome } from '../nonlinear/run.js';
 import { fresh, System } from '../nonlinear/system.js';
 import { isSuccessful } from '../retcode.js';
 import type { ImplicitAdjoint } from './equilibrium-adjoint.js';
@@ -71,24 +72,28 @@ export function implicitSolve(node: ImplicitNode, transposed: boolean): Primitiv
       divergence: isLast ? Infinity : 1e4,
       storeTrace: false,
     });
-  const attempt = (i: number, inputs: readonly Buffer[], context: RunContext): Buffer => {
+  function* attempt(i: number, inputs: readonly Buffer[], context: RunContext): Gradual<Buffer> {
     const isLast = i === algorithms.length - 1;
     const runner = (runners[i] ??= make(algorithms[i], isLast));
-    const solved = runner.use(context, ({ session, solve }) => {
+    const solved = yield* runner.use(context, function* ({ session, solve }): Loop<Buffer | undefined> {
       bindAll(session, inputs[1], inputs);
-      const { u, outcome } = solve();
+      const { u, outcome } = yield* solve();
       const success = isSuccessful(outcome.retcode);
       if (!success && !isLast) return undefined;
       node.onFinish(outcome);
       if (!success) report(outcome, runner, transposed, adjoint.onFailure);
       return session.ws.copy(u);
     });
-    return solved ?? attempt(i + 1, inputs, context);
-  };
+    return solved ?? (yield* attempt(i + 1, inputs, context));
+  }
+  function* run(inputs: readonly Buffer[], context: RunContext): Gradual<Buffer[]> {
+    return [yield* attempt(0, inputs, context)];
+  }
   return {
     name: transposed ? 'implicit adjoint' : 'implicit derivative',
     outputs: [system.state],
-    run: (inputs, context) => [attempt(0, inputs, context)],
+    run: (inputs, context) => atOnce(run(inputs, context)),
+    gradually: run,
     vjp: (call) => derivative(node, transposed, call),
     dispose: () => {
       for (const runner of runners.splice(0)) runner.dispose();

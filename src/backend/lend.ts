@@ -22,6 +22,8 @@ const channelsFirst = ({ attrs }: Call): boolean =>
 const MISTAKEN: Readonly<Record<string, (call: Call) => boolean>> = {
   // Reads dimensions 1 and 2 of its operands, whatever their rank.
   _FusedMatMul: ({ inputs }) => inputs.a?.shape.length !== 3 || inputs.b?.shape.length !== 3,
+  // The product with a single row or column on one side (an outer product, a row by a matrix) comes out wrong now and then.
+  BatchMatMul: ({ inputs }) => [inputs.a, inputs.b].some((x) => x?.shape.slice(-2).includes(1) === true),
   AvgPool: padsByHand,
   // Start their maximum at 0.
   MaxPool: always,

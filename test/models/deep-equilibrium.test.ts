@@ -248,7 +248,7 @@ describe('deepEquilibriumNetwork', () => {
     const objective = (m: typeof model, p: typeof ps, s: typeof st, batch: { x: Tensor; y: Tensor }) => {
       const [found, next] = m.apply(batch.x, p, s);
       const { jacobianLoss: penalty } = next.layer1.solution;
-      return [tf.add(mse(found, batch.y), tf.mul(penalty, 0.01)) as tf.Scalar, next, {}] as const;
+      return [tf.add<tf.Scalar>(mse(found, batch.y), tf.mul(penalty, 0.01)), next, {}] as const;
     };
     const start = trainState(model, ps, st, adam(0.02));
     const data = { x, y };
@@ -310,7 +310,7 @@ describe('the Jacobian at the equilibrium', () => {
   it('has a spectral radius', () => {
     tf.tidy(() => {
       const symmetric = constant([[0.6, 0.2, 0], [0.2, -0.5, 0.1], [0, 0.1, 0.3]]); // prettier-ignore
-      const linear = (u: Tensor): Tensor => tf.matMul(u as tf.Tensor2D, symmetric as tf.Tensor2D);
+      const linear = (u: Tensor): Tensor => tf.matMul(u, symmetric);
       // The largest root of det(A - x I) = -x^3 + 0.4 x^2 + 0.32 x - 0.084 ... by bisection: 0.6357.
       const p = (x: number): number => (0.6 - x) * ((-0.5 - x) * (0.3 - x) - 0.01) - 0.2 * (0.2 * (0.3 - x));
       let [low, high] = [0.61, 0.7];
@@ -323,7 +323,7 @@ describe('the Jacobian at the equilibrium', () => {
       expectClose(found, low, { rtol: 1e-4 });
       // A pair of complex eigenvalues 0.8 e^(+-i): single ratios swing, their mean does not.
       const turn = constant([[0.8 * Math.cos(1), 1.6 * Math.sin(1)], [-0.4 * Math.sin(1), 0.8 * Math.cos(1)]]); // prettier-ignore
-      const spiral = (u: Tensor): Tensor => tf.matMul(u as tf.Tensor2D, turn as tf.Tensor2D);
+      const spiral = (u: Tensor): Tensor => tf.matMul(u, turn);
       expectClose(spectralRadius(spiral, constant([[1, 2]]), key(2), { iterations: 200 }), 0.8, { rtol: 0.01 });
       expectClose(
         spectralRadius((u) => tf.mul(u, 0), z(), key(1)),
@@ -344,7 +344,7 @@ describe('the Jacobian at the equilibrium', () => {
       let v: Tensor = tf.ones([4, 1]);
       let ratio = 0;
       for (let k = 0; k < 200; k++) {
-        const w = tf.matMul(j as tf.Tensor2D, v as tf.Tensor2D);
+        const w = tf.matMul(j, v);
         const norm = tf.norm(w).dataSync()[0];
         if (k >= 100) ratio += Math.log(norm) / 100;
         v = tf.div(w, norm);
@@ -382,7 +382,7 @@ describe('monotoneDense', () => {
       const [ps] = setup(key(1), monotoneDense(3, 4));
       const w = monotoneWeight({ ...ps, symmetric: tf.mul(ps.symmetric, 5), skew: tf.mul(ps.skew, 5) }, 0.3);
       for (let i = 0; i < 20; i++) {
-        const v = tf.randomNormal([1, 4], 0, 1, 'float32', i) as tf.Tensor2D;
+        const v = tf.randomNormal<tf.Rank.R2>([1, 4], 0, 1, 'float32', i);
         const form = tf.sum(tf.mul(v, tf.sub(v, tf.matMul(v, w)))).dataSync()[0];
         const size = tf.sum(tf.square(v)).dataSync()[0];
         expect(form).to.be.at.least((0.3 - 1e-5) * size);

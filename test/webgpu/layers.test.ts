@@ -11,6 +11,7 @@ import {
   key,
   leaves,
   normal,
+  randint,
   setup,
   split,
   valueAndGrad,
@@ -18,7 +19,7 @@ import {
   type Tensor,
   type Tree,
 } from '../../src/index.js';
-import { expectSame } from '../support/webgpu.js';
+import { expectSame, LAYERS_NOT_ON_WEBGPU } from '../support/webgpu.js';
 import type { Law, Shapes } from '../layers/laws/law.js';
 
 const folder = new URL('../layers/laws/', import.meta.url);
@@ -34,9 +35,11 @@ const LAWS = tables
 
 const isShape = (x: Shapes): x is readonly number[] => x.every((n) => typeof n === 'number');
 
-function draw(shape: Shapes, seed: number): Tree {
+function draw(shape: Shapes, seed: number, indices?: number): Tree {
   const shapes = isShape(shape) ? [shape] : (shape as readonly (readonly number[])[]);
-  const tensors = split(key(seed), shapes.length).map((k, i) => normal(k, shapes[i]));
+  const tensors = split(key(seed), shapes.length).map((k, i) =>
+    indices === undefined ? normal(k, shapes[i]) : randint(k, shapes[i], 0, indices),
+  );
   return isShape(shape) ? tensors[0] : tensors;
 }
 
@@ -56,17 +59,23 @@ const hosted = (tree: unknown): (() => unknown) => {
 };
 
 describe('layers on WebGPU', () => {
-  for (const [name, { layer, input }] of LAWS) {
+  for (const [name, { layer, input, indices }] of LAWS) {
+    if (Object.hasOwn(LAYERS_NOT_ON_WEBGPU, name)) {
+      it.skip(`${name} (tfjs: ${LAYERS_NOT_ON_WEBGPU[name]})`);
+      continue;
+    }
     it(name, async () => {
       await tf.setBackend('nullcline');
       const [ps, st] = setup(key(1), layer) as [Tree, StateTree];
-      const make = hosted([draw(input, 7), ps]) as () => [Tree, Tree];
+      const x = hosted(draw(input, 7, indices)) as () => Tree;
+      const make = hosted(ps) as () => Tree;
       const states = hosted(st) as () => StateTree;
-      const loss = (given: [Tree, Tree], s: StateTree): Tensor => project(layer.apply(given[0], given[1], s)[0]);
-      const program = compile(valueAndGrad(loss));
+      const loss = (p: Tree, given: Tree, s: StateTree): Tensor => project(layer.apply(given, p, s)[0]);
+      // Indices have no derivative.
+      const program = compile(valueAndGrad(loss, { argnums: indices === undefined ? [0, 1] : [0] }));
       await expectSame(
-        () => ({ given: make(), st: states() }),
-        ({ given, st: s }) => program(given, s),
+        () => ({ ps: make(), x: x(), st: states() }),
+        (given) => program(given.ps, given.x, given.st),
         name,
       );
     });

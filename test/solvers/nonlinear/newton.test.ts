@@ -13,16 +13,21 @@ import {
   fixedPointProblem,
   gaussNewton,
   gmres,
+  implicitAdjoint,
   klement,
   levenbergMarquardt,
+  lu,
   newtonKrylov,
   newtonRaphson,
   nonlinearProblem,
+  normalCg,
   polyalgorithm,
   pseudoTransient,
+  qr,
   robustMultiNewton,
   solve,
   trustRegion,
+  type EquilibriumAdjoint,
   type NonlinearAlgorithm,
 } from '../../../solvers/index.js';
 import { expectClose } from '../../support/close.js';
@@ -205,6 +210,54 @@ describe('root finders', () => {
         if (!isFloat64) continue;
         const along = compile((q: tf.Tensor): tf.Tensor => tf.sum(tf.mul(slope(q), constant([1, -2]))));
         expectClose(grad(along)(p), centralDifference(along, p), { rtol: 1e-6, atol: 1e-8 }, 'second');
+      }
+    });
+  });
+
+  it('any of the linear solvers serves the implicit derivative, of roots and of fixed points', () => {
+    tf.tidy(() => {
+      const p = constant([0.3, 0.7]);
+      const map = (u: tf.Tensor, q: tf.Tensor): tf.Tensor =>
+        tf.tanh(tf.add(tf.mul(tf.sum(u), constant([0.4, -0.2])), q));
+      const residual = (u: tf.Tensor, q: tf.Tensor): tf.Tensor => tf.sub(map(u, q), u);
+      const options = { abstol: tolerance({ float32: 1e-6, float64: 1e-13 }), reltol: 0 };
+      const close = { rtol: tolerance({ float32: 2e-2, float64: 1e-8 }) };
+      const asRoot = (q: tf.Tensor, adjoint: EquilibriumAdjoint): tf.Tensor =>
+        tf.sum(
+          tf.square(solve(nonlinearProblem(residual, tf.zeros([2]), q), newtonRaphson(), { ...options, adjoint }).u),
+        );
+      const asFixed = (q: tf.Tensor, adjoint: EquilibriumAdjoint): tf.Tensor =>
+        tf.sum(tf.square(solve(fixedPointProblem(map, tf.zeros([2]), q), newtonKrylov(), { ...options, adjoint }).u));
+      const expected = centralDifference((q) => asRoot(q, implicitAdjoint()), p);
+      for (const linearSolver of [gmres(), bicgstab(), normalCg(), lu(), qr()]) {
+        const adjoint = implicitAdjoint({ linearSolver });
+        for (const loss of [asRoot, asFixed]) {
+          expectClose(
+            grad((q: tf.Tensor) => loss(q, adjoint))(p),
+            expected,
+            close,
+            `${linearSolver.name} ${loss.name}`,
+          );
+        }
+      }
+    });
+  });
+
+  it('each row of a batch takes the iterations that it takes alone', () => {
+    tf.tidy(() => {
+      const p = { x: constant([[2], [1e4], [5]]) };
+      const f = (u: tf.Tensor, q: { x: tf.Tensor }): tf.Tensor => tf.sub(tf.square(u), q.x);
+      const along = ((q: { x: tf.Tensor }) => q.x) as never;
+      for (const algorithm of [newtonRaphson(), newtonKrylov(), trustRegion(), dfSane()]) {
+        const batch = solve(nonlinearProblem(f, tf.ones([3, 1]), p), algorithm, { batch: 'independent', along });
+        const alone = [2, 1e4, 5].map((x) =>
+          solve(nonlinearProblem(f, tf.ones([1, 1]), { x: constant([[x]]) }), algorithm),
+        );
+        expectClose(batch.u, [ROOT2, 100, Math.sqrt(5)], { rtol: 1e-4 }, algorithm.name);
+        expect(batch.samples.map(({ iterations }) => iterations)).to.deep.equal(
+          alone.map(({ iterations }) => iterations),
+        );
+        expect(batch.samples[1].iterations).to.be.greaterThan(batch.samples[0].iterations);
       }
     });
   });

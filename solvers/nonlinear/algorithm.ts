@@ -21,7 +21,7 @@ export interface Ending {
 /**
  * One solve: cells that cannot be read at once are yielded, and their values come back. Where `ws.immediate` it yields nothing.
  */
-export type Solving = Loop<Ending>;
+export type Solving = Generator<Cell, Ending, number[]>;
 
 /** An iteration as traced operations: how `unrolled()` differentiates it. */
 export interface Recorded {
@@ -63,4 +63,11 @@ export function checkNonlinearAlgorithm(
   }
   if (given.solves?.includes(kind) === true) return;
   throw new TypeError(`${what}: ${given.name} does not solve ${kind} problems; take one that does, such as ${example}`);
+}
+
+/** A solve as a loop that is handed values it must not change. */
+export function* asLoop(solving: Solving): Loop<Ending> {
+  let turn = solving.next();
+  while (turn.done !== true) turn = solving.next([...(yield turn.value)]);
+  return turn.value;
 }

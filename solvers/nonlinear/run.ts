@@ -4,7 +4,7 @@
 import type { Buffer } from '../../src/graph/executor.js';
 import type { Gradual, RunContext } from '../../src/graph/primitive.js';
 import { reading, type Cell, type Loop } from '../../src/graph/workspace.js';
-import type { Ending, NonlinearAlgorithm, Solving } from './algorithm.js';
+import { asLoop, type Ending, type NonlinearAlgorithm, type Solving } from './algorithm.js';
 import { computesInDoubles, defaultTolerance } from './precision.js';
 import { Session, Sessions } from './session.js';
 import type { System } from './system.js';
@@ -60,7 +60,7 @@ export class Runner {
     const solve = function* (): Loop<Solved> {
       session.epoch++;
       watch.start();
-      const { u, retcode, reason } = yield* begin();
+      const { u, retcode, reason } = yield* asLoop(begin());
       const { iterations, evaluations, bestAt, best: residual, tolerance, trace } = watch;
       return { u, outcome: { retcode, reason, iterations, evaluations, bestAt, residual, tolerance, trace } };
     };

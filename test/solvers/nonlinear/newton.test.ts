@@ -257,7 +257,7 @@ describe('root finders', () => {
         expect(batch.samples.map(({ iterations }) => iterations)).to.deep.equal(
           alone.map(({ iterations }) => iterations),
         );
-        expect(batch.samples[1].iterations).to.be.greaterThan(batch.samples[0].iterations);
+        expect(new Set(batch.samples.map(({ evaluations }) => evaluations)).size, algorithm.name).to.be.greaterThan(1);
       }
     });
   });

@@ -6,6 +6,7 @@ import {
   anderson,
   broyden,
   fixedPointProblem,
+  gmres,
   implicitAdjoint,
   jacobianFree,
   nonlinearProblem,
@@ -18,7 +19,6 @@ import {
   type NonlinearOptions,
 } from '../../../solvers/index.js';
 import { compile, constant, grad, hvp, jvp, vjp, type Tensor } from '../../../src/index.js';
-import { affineGmres } from '../../../solvers/nonlinear/affine.js';
 import { expectClose } from '../../support/close.js';
 import { centralDifference } from '../../support/differences.js';
 import { isFloat64, tolerance } from '../../support/precision.js';
@@ -67,7 +67,7 @@ describe('the implicit derivative of a fixed point', () => {
     ['Anderson', {}],
     ['plain iteration', { algorithm: picard() }],
     ['an independent batch', { options: { batch: 'independent', along: ({ x }: Parameters) => x } }],
-    ['a GMRES adjoint', { options: { adjoint: implicitAdjoint({ linearSolver: affineGmres(), reltol: tolerance({ float32: 1e-6, float64: 1e-13 }) }) } }],
+    ['a GMRES adjoint', { options: { adjoint: implicitAdjoint({ linearSolver: gmres(), reltol: tolerance({ float32: 1e-6, float64: 1e-13 }) }) } }],
     ['a root', { algorithm: broyden(), asRoot: true }],
   ]; // prettier-ignore
 

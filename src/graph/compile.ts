@@ -113,7 +113,7 @@ export function compile<A extends unknown[], R>(
     if (recent !== undefined && matches(recent.pattern, args, tensors)) {
       stats.hits++;
       const { program, rebuild } = recent.traced;
-      return rebuild(run(program, tensors)) as R;
+      return rebuild(precision === undefined ? program.runMatched(tensors) : run(program, tensors)) as R;
     }
     const given = flattenArguments(args);
     const { program, rebuild } = lookUp(given);

@@ -71,10 +71,13 @@ export function openWorkspace({ backend, backendName }: RunContext): Workspace {
   return (executors().get(backendName) ?? interpreter).workspace(backend, backendName);
 }
 
+const NO_BUFFERS: Buffer[] = [];
+
 export class Program {
   readonly graph: Graph;
   /** Tensors the function closed over, read afresh at each run. */
   readonly captured: readonly tf.Tensor[];
+  private readonly hasPrimitives: boolean;
   private readonly executables = new Map<string, Executable>();
   private adjoint: Program | undefined;
   /** Whoever held this program has let it go; what it holds from then on is freed after each run. */
@@ -82,6 +85,7 @@ export class Program {
 
   constructor(graph: Graph) {
     this.graph = simplify(graph);
+    this.hasPrimitives = this.graph.nodes.some(({ kernel }) => kernel === PRIMITIVE);
     this.captured = this.graph.nodes
       .filter((node) => node.kernel === CAPTURED)
       .map((node) => (node.attrs as unknown as CapturedAttrs).tensor);
@@ -105,6 +109,8 @@ export class Program {
     context?: RunContext,
   ): Buffer[] {
     if (context !== undefined) return this.executable().run(inputs, captured, context);
+    // Only what primitives leave behind needs freeing.
+    if (!this.hasPrimitives) return this.executable().run(inputs, captured, openContext().context);
     return inContext((own) => this.executable().run(inputs, captured, own));
   }
 
@@ -121,14 +127,28 @@ export class Program {
 
   /** The captured tensors as buffers of the active backend. */
   capturedBuffers(): Buffer[] {
+    if (this.captured.length === 0) return NO_BUFFERS;
     return this.captured.map((t) => bufferOf(t, 'a captured tensor'));
   }
 
   /** Run on tensors. */
   run(inputs: readonly tf.Tensor[]): tf.Tensor[] {
     this.checkInputs(inputs);
+    return this.runMatched(inputs);
+  }
+
+  /** The same where the caller knows that shapes and dtypes are right. */
+  runMatched(inputs: readonly tf.Tensor[]): tf.Tensor[] {
     if (tapeIsOn()) return this.runTaped(inputs);
-    return withoutTape(() => this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf));
+    const engine = engineInternals();
+    const { backend } = activeBackend();
+    // Loops, since this is what every call of a small compiled function spends its time on.
+    const given = new Array<Buffer>(inputs.length);
+    for (let i = 0; i < inputs.length; i++) given[i] = bufferOf(inputs[i], 'an argument', engine, backend);
+    const results = this.runBuffers(given);
+    const tensors = new Array<tf.Tensor>(results.length);
+    for (let i = 0; i < results.length; i++) tensors[i] = engine.makeTensorFromTensorInfo(results[i], backend);
+    return tensors;
   }
 
   /**
@@ -277,12 +297,15 @@ export function replay(
 }
 
 /** A tensor's buffer on the active backend; a tensor of another backend is moved first, as tfjs does. */
-export function bufferOf(tensor: tf.Tensor, what: string): Buffer {
+export function bufferOf(
+  tensor: tf.Tensor,
+  what: string,
+  engine = engineInternals(),
+  backend = activeBackend().backend,
+): Buffer {
   if (tensor.isDisposed) {
     throw new Error(`${what} ${formatShape(tensor.shape)} has been disposed; keep it (tf.keep) as long as it is used`);
   }
-  const engine = engineInternals();
-  const { backend } = activeBackend();
   const info = engine.state.tensorInfo.get(tensor.dataId);
   if (info !== undefined && info.backend !== backend) engine.moveData(backend, tensor.dataId);
   return { dataId: tensor.dataId, shape: tensor.shape, dtype: tensor.dtype };

@@ -144,12 +144,18 @@ export class CompiledGraph {
       const bytes = outputs.reduce((n, output) => n + output.bytes, 0);
       throw withProgram(error, this.describe(), `${bytes} bytes for its results besides ${this.arenaBytes}`);
     }
-    return outputs.map(({ shape, dtype }, i) => {
+    const results = new Array<Buffer>(outputs.length);
+    for (let i = 0; i < outputs.length; i++) {
+      const { shape, dtype } = outputs[i];
       const given = shared[i];
-      if (given === null) return backend.adopt(pointers[tables + i], shape, dtype);
-      const buffer = given < inputCount ? inputs[given] : captured[given - inputCount];
-      return { ...share(backend, buffer), shape, dtype };
-    });
+      if (given === null) {
+        results[i] = backend.adopt(pointers[tables + i], shape, dtype);
+      } else {
+        const buffer = given < inputCount ? inputs[given] : captured[given - inputCount];
+        results[i] = { ...share(backend, buffer), shape, dtype };
+      }
+    }
+    return results;
   }
 
   /** Run on what the table says already. */

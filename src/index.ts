@@ -5,3 +5,4 @@ export * from './functional/index.js';
 export * from './layers/index.js';
 export * from './optimisers/index.js';
 export * from './training/index.js';
+export * from './interop/index.js';

@@ -10,7 +10,8 @@ import type { Tensor, Tree } from '../../src/core/tree.js';
 
 export interface CorrectionOptions {
   /**
-   * The weight of state k of n, counted from 1: 'exponential' `gamma^(n - k)`, 'linear' `1 - gamma (n - k) / n`, 'constant' gamma; the last
+   * The weight of state k of n, counted from 1: 'exponential' `gamma^(n - k)`, 'linear' `1 - gamma (n - k) / n`,
+   * 'constant' gamma; the last
    * state always weighs 1. Default 'exponential'.
    */
   readonly weights?: 'exponential' | 'linear' | 'constant';
@@ -30,7 +31,8 @@ const WEIGHTS = {
 } as const;
 
 /**
- * `sum_k weight_k criterion(state_k)` over the states of a deep equilibrium layer with the option `states`: `st.solution.states`.
+ * `sum_k weight_k criterion(state_k)` over the states of a deep equilibrium layer with the option `states`:
+ * `st.solution.states`.
  *
  * @param criterion The loss of one state, a scalar.
  */

@@ -1,5 +1,6 @@
 /**
- * What the Jacobian of the layer at the equilibrium says: its size, which regularisation keeps small, and its spectral radius.
+ * What the Jacobian of the layer at the equilibrium says: its size, which regularisation keeps small, and its spectral
+ * radius.
  */
 import * as tf from '@tensorflow/tfjs';
 import { normal, split, type Key } from '../../src/core/random.js';
@@ -8,7 +9,8 @@ import { compile, scan, stopGradient, vjp } from '../../src/graph/index.js';
 
 /**
  * An estimate of `|J|_F^2 / n` for the Jacobian J of `f` at `z` and n elements of `z`, by Hutchinson's method: the mean of
- * `|J' v|^2 / n` over `probes` standard normal vectors v (S. Bai, V. Koltun, J. Z. Kolter, Stabilizing Equilibrium Models by Jacobian Regularization,
+ * `|J' v|^2 / n` over `probes` standard normal vectors v (S. Bai, V. Koltun, J. Z. Kolter, Stabilizing Equilibrium
+ * Models by Jacobian Regularization,
  * ICML 2021). Differentiable in what `f` closes over; `z` counts as a constant.
  *
  * @param key Decides the vectors.
@@ -33,7 +35,8 @@ export interface PowerOptions {
 }
 
 /**
- * An estimate of the spectral radius of the Jacobian of `f` at `z`, by power iteration with the transposed Jacobian: below 1, plain
+ * An estimate of the spectral radius of the Jacobian of `f` at `z`, by power iteration with the transposed Jacobian:
+ * below 1, plain
  * iteration converges there. Without derivative.
  *
  * @param key Decides the first vector.

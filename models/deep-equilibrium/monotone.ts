@@ -1,8 +1,10 @@
 /**
  * A map whose equilibrium exists and is the only one, whatever its parameters.
  *
- * E. Winston, J. Z. Kolter, Monotone Operator Equilibrium Networks, NeurIPS 2020: with `I - W` strongly monotone, `W = (1 - m) I - A'A + B - B'`,
- * and an activation that is a proximal operator (relu, tanh, sigmoid, identity), `z = activation(z W + x U + b)` has exactly one
+ * E. Winston, J. Z. Kolter, Monotone Operator Equilibrium Networks, NeurIPS 2020: with `I - W` strongly monotone, `W =
+ * (1 - m) I - A'A + B - B'`,
+ * and an activation that is a proximal operator (relu, tanh, sigmoid, identity), `z = activation(z W + x U + b)` has
+ * exactly one
  * solution.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -21,7 +23,8 @@ export interface MonotoneOptions {
   /** m: how far `I - W` is from losing its monotony, above 0. Default 0.1. */
   readonly margin?: number;
   /**
-   * The damping of forward-backward splitting, for relu and identity: `activation((1 - step) z + step (z W + x U + b))`, which has the same
+   * The damping of forward-backward splitting, for relu and identity: `activation((1 - step) z + step (z W + x U +
+   * b))`, which has the same
    * equilibrium, and contracts where `step < 2 m / |I - W|^2`. Default 1.
    */
   readonly step?: number;
@@ -60,7 +63,8 @@ export function monotoneWeight({ symmetric: a, skew: b }: MonotoneParameters, ma
 }
 
 /**
- * The layer `activation(z W + x U + b)` of a pair `[z, x]`, for {@link deepEquilibriumNetwork}: with it the equilibrium exists and is unique.
+ * The layer `activation(z W + x U + b)` of a pair `[z, x]`, for {@link deepEquilibriumNetwork}: with it the
+ * equilibrium exists and is unique.
  * (That is no promise that plain iteration finds it; for relu a small `step` makes it contract.)
  *
  * Parameters: `symmetric [n, n]` (A), `skew [n, n]` (B), `weight [inputs, n]` (U), `bias [n]`.

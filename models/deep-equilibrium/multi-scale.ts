@@ -108,7 +108,8 @@ export type MultiScaleNetwork<X, I extends Tree, SI extends StateTree> = Layer<
 /**
  * The equilibrium of several states that inform each other, from zeros: returns the list of states, one for each scale.
  *
- * One application is `z_j <- postFuse_j(sum_i mapping_ij(main_i(z_i)))`, where `main_1` takes `[z_1, x]`. Everything else is as in
+ * One application is `z_j <- postFuse_j(sum_i mapping_ij(main_i(z_i)))`, where `main_1` takes `[z_1, x]`. Everything
+ * else is as in
  * {@link deepEquilibriumNetwork}.
  */
 export function multiScaleDeepEquilibriumNetwork<X extends Tree = Tensor>(
@@ -127,7 +128,8 @@ export function multiScaleDeepEquilibriumNetwork<X extends Tree = Tensor>(
 }
 
 /**
- * The same from a start that depends on the input: what the layer `init` makes of x (a list of states), or without one, a first application
+ * The same from a start that depends on the input: what the layer `init` makes of x (a list of states), or without
+ * one, a first application
  * of the model to zeros.
  */
 export function multiScaleSkipDeepEquilibriumNetwork<X extends Tree, I extends Tree, SI extends StateTree>(
@@ -171,7 +173,8 @@ export interface MultiScaleNeuralOdeState {
 }
 
 /**
- * The flow towards the equilibrium of a multiscale model, `dz/dt = f(z, x) - z` from zeros, followed over a time span instead of to its end: returns
+ * The flow towards the equilibrium of a multiscale model, `dz/dt = f(z, x) - z` from zeros, followed over a time span
+ * instead of to its end: returns
  * the list of states at the end of it.
  */
 export function multiScaleNeuralODE<X extends Tree = Tensor>(

@@ -1,7 +1,8 @@
 /**
  * Deep equilibrium networks with one state.
  *
- * S. Bai, J. Z. Kolter, V. Koltun, Deep Equilibrium Models, NeurIPS 2019; with a learned start: A. Pal, A. Edelman, C. Rackauckas,
+ * S. Bai, J. Z. Kolter, V. Koltun, Deep Equilibrium Models, NeurIPS 2019; with a learned start: A. Pal, A. Edelman, C.
+ * Rackauckas,
  * Continuous Deep Equilibrium Models: Training Neural ODEs Faster by Integrating Them to Infinity, HPEC 2023.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -20,14 +21,17 @@ function zerosLike(where: string, { shape }: EquilibriumOptions): (x: unknown) =
 /**
  * `z = layer([z, x])`, solved from zeros: returns z.
  *
- * Parameters `{ model, init }`, where `init` is empty. The state holds the layer's own, and `solution`: the residual, the statistics, the
+ * Parameters `{ model, init }`, where `init` is empty. The state holds the layer's own, and `solution`: the residual,
+ * the statistics, the
  * Jacobian loss and the spectral radius of the latest solve, as tensors. The layer's state stays the same during a solve (a
- * dropout mask too, so that there is one map whose fixed point is meant) and is renewed once afterwards. In test mode the options in `test` hold.
+ * dropout mask too, so that there is one map whose fixed point is meant) and is renewed once afterwards. In test mode
+ * the options in `test` hold.
  *
  * The gradient is that of the equilibrium (`implicitAdjoint()`), unless `adjoint` says otherwise.
  *
  * @param layer Takes the pair `[z, x]` and returns a tensor shaped like z.
- * @throws OptionError, TypeError or RangeError for bad options, at construction; the error of a failed solve with `throwOnFailure`.
+ * @throws OptionError, TypeError or RangeError for bad options, at construction; the error of a failed solve with
+ * `throwOnFailure`.
  */
 export function deepEquilibriumNetwork<X extends Tree, P extends Tree, S extends StateTree>(
   layer: Layer<[Tensor, X], Tensor, P, S>,
@@ -45,7 +49,8 @@ export function deepEquilibriumNetwork<X extends Tree, P extends Tree, S extends
 }
 
 /**
- * The same, solved from a start that depends on the input: what the layer `init` makes of x (parameters `init`), or without one, a
+ * The same, solved from a start that depends on the input: what the layer `init` makes of x (parameters `init`), or
+ * without one, a
  * first application of the model to zeros.
  */
 export function skipDeepEquilibriumNetwork<

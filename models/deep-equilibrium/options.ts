@@ -37,16 +37,26 @@ export interface EquilibriumOptions extends Omit<NonlinearOptions, 'along' | 'st
   readonly throwOnFailure?: boolean;
   /** Shape of the equilibrium without the batch axis. Default: that of the input. */
   readonly shape?: readonly number[];
-  /** With this many applications of the layer, and no solve, in its place: for the first steps of training. Default 0: solve. */
+  /**
+   * With this many applications of the layer, and no solve, in its place: for the first steps of training. Default 0:
+   * solve.
+   */
   readonly fixedDepth?: number;
-  /** Random vectors for the estimate of `|J|_F^2 / n` at the equilibrium, in training: `solution.jacobianLoss`. Default 0: none. */
+  /**
+   * Random vectors for the estimate of `|J|_F^2 / n` at the equilibrium, in training: `solution.jacobianLoss`. Default
+   * 0: none.
+   */
   readonly jacobianRegularization?: number;
-  /** Estimate the spectral radius of the layer's Jacobian at the equilibrium: `solution.spectralRadius`. Default false: NaN. */
+  /**
+   * Estimate the spectral radius of the layer's Jacobian at the equilibrium: `solution.spectralRadius`. Default false:
+   * NaN.
+   */
   readonly spectralRadius?: boolean;
   /** Start from the previous equilibrium where the batch has the same size. Default false. */
   readonly warmStart?: boolean;
   /**
-   * How many states the solve returns, for {@link fixedPointCorrection}: the equilibrium, and before it what the solve had reached after
+   * How many states the solve returns, for {@link fixedPointCorrection}: the equilibrium, and before it what the solve
+   * had reached after
    * equal shares of `maxIters`. Default 1.
    */
   readonly states?: number;

@@ -19,7 +19,8 @@ export interface Ending {
 }
 
 /**
- * One solve: cells that cannot be read at once are yielded, and their values come back. Where `ws.immediate` it yields nothing.
+ * One solve: cells that cannot be read at once are yielded, and their values come back. Where `ws.immediate` it yields
+ * nothing.
  */
 export type Solving = Generator<Cell, Ending, number[]>;
 
@@ -38,8 +39,10 @@ export interface NonlinearAlgorithm {
   /** The problems it solves. */
   readonly solves: readonly NonlinearKind[];
   /**
-   * Make the cells and steps of a session, once. The function returned makes one solve, from `session.u0` and with the operands that are bound then;
-   * it is called again and again, each time with a watch that starts anew. It counts evaluations in `watch.evaluations`, and lets the watch judge each residual.
+   * Make the cells and steps of a session, once. The function returned makes one solve, from `session.u0` and with the
+   * operands that are bound then;
+   * it is called again and again, each time with a watch that starts anew. It counts evaluations in
+   * `watch.evaluations`, and lets the watch judge each residual.
    */
   readonly open: (session: Session, watch: Watch) => () => Solving;
   /** Absent where the iterations cannot be recorded. */

@@ -5,11 +5,14 @@
  *
  *     gamma = argmin |r_k - dF gamma|,   u_{k+1} = f(u_k) - dG gamma - (1 - damping) (r_k - dF gamma).
  *
- * D. G. Anderson, J. ACM 12, 1965; this form: H. Fang, Y. Saad, Numer. Linear Algebra Appl. 16, 2009; H. F. Walker, P. Ni, SIAM J. Numer. Anal.
- * 49, 2011. On an affine map it is, with a memory that is long enough, GMRES. The least-squares problem is solved by its normal equations with columns
+ * D. G. Anderson, J. ACM 12, 1965; this form: H. Fang, Y. Saad, Numer. Linear Algebra Appl. 16, 2009; H. F. Walker, P.
+ * Ni, SIAM J. Numer. Anal.
+ * 49, 2011. On an affine map it is, with a memory that is long enough, GMRES. The least-squares problem is solved by
+ * its normal equations with columns
  * scaled to length one, so that nothing in it depends on how far the residual has fallen.
  *
- * An iteration is one program: the update with the coefficients of the iteration before, the map, the new differences and their inner
+ * An iteration is one program: the update with the coefficients of the iteration before, the map, the new differences
+ * and their inner
  * products. Between two of them the host solves the m by m system.
  */
 import * as tf from '@tensorflow/tfjs';

@@ -7,7 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { constant } from '../../src/core/constant.js';
-import { nonNegativeInteger, numberThat, oneOf, parseOptions, positiveInteger, z } from '../../src/core/options.js';
+import { nonNegativeInteger, numberThat, oneOf, parseOptions, z } from '../../src/core/options.js';
 import type { Tensor } from '../../src/core/tree.js';
 import { sizeOf } from '../../src/graph/graph.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from './algorithm.js';
@@ -20,7 +20,8 @@ export interface BroydenOptions {
   /** Which of the two corrections. Default 'good'. */
   readonly update?: 'good' | 'bad';
   /**
-   * Start from a multiple of the identity (the default), or from the true Jacobian, which costs as many derivatives as there are unknowns.
+   * Start from a multiple of the identity (the default), or from the true Jacobian, which costs as many derivatives as
+   * there are unknowns.
    */
   readonly initialJacobian?: 'identity' | 'true';
   /** The multiple. Default: -1 for a fixed point, `2 |f(u)| / max(|u|, 1)` for a root. */
@@ -29,7 +30,7 @@ export interface BroydenOptions {
   readonly maxResets?: number;
 }
 
-const nonZero = numberThat((x) => Number.isFinite(x) && x !== 0, 'a number other than 0');
+export const nonZero = numberThat((x) => Number.isFinite(x) && x !== 0, 'a number other than 0');
 
 const OPTIONS = z.strictObject({
   update: oneOf('good', 'bad').default('good'),
@@ -41,10 +42,10 @@ const OPTIONS = z.strictObject({
 /** So many steps in a row that change nothing make a reset (NonlinearSolve.jl's rule). */
 const IDLE_STEPS = 3;
 
-const inner = (a: Tensor, b: Tensor): Tensor => tf.sum(tf.mul(a, b));
+export const inner = (a: Tensor, b: Tensor): Tensor => tf.sum(tf.mul(a, b));
 
 /** Never divide by zero: a step that teaches nothing corrects nothing. */
-const divided = (a: Tensor, b: Tensor): Tensor => {
+export const divided = (a: Tensor, b: Tensor): Tensor => {
   const zero = tf.equal(b, 0);
   return tf.where(tf.broadcastTo(zero, a.shape), tf.zerosLike(a), tf.div(a, tf.add(b, tf.cast(zero, 'float32'))));
 };
@@ -99,8 +100,9 @@ function inverse(a: tf.Tensor2D): tf.Tensor2D {
 }
 
 /**
- * Broyden's method with a dense inverse Jacobian: for some dozens of unknowns whose derivative is dear or missing. It keeps n by n
- * numbers; {@link limitedMemoryBroyden} keeps a few vectors.
+ * Broyden's method with a dense inverse Jacobian: for some dozens of unknowns whose derivative is dear or missing. It
+ * keeps n by n
+ * numbers; `limitedMemoryBroyden()` keeps a few vectors.
  */
 export function broyden(options: BroydenOptions = {}): NonlinearAlgorithm {
   const { update, initialJacobian, alpha, maxResets } = parseOptions(OPTIONS, options, 'broyden');
@@ -182,122 +184,4 @@ export function broyden(options: BroydenOptions = {}): NonlinearAlgorithm {
     };
   };
   return defineAlgorithm({ name: 'broyden', solves: ['fixedPoint', 'nonlinear'], open });
-}
-
-const LIMITED = z.strictObject({ memory: positiveInteger.default(10), alpha: nonZero.optional() });
-
-/**
- * Broyden's good method on as many correction vectors as `memory` says; when they are full, it starts them anew from the multiple of the
- * identity that fits the last step best.
- * For large states; on fixed points {@link anderson} is usually as quick.
- *
- * @param options.memory Corrections that are kept. Default 10.
- * @param options.alpha As of {@link broyden}.
- */
-export function limitedMemoryBroyden(
-  options: { readonly memory?: number; readonly alpha?: number } = {},
-): NonlinearAlgorithm {
-  const { memory: m, alpha } = parseOptions(LIMITED, options, 'limitedMemoryBroyden');
-
-  const open = (session: Session, watch: Watch): (() => Solving) => {
-    const { ws, system } = session;
-    const places = (count: number) => Array.from({ length: count }, () => session.cell());
-    const [left, right] = [places(m), places(m)];
-    const [u, r, s, next, nextR, nextS, newLeft, newRight, best] = places(9);
-    const [scale, secant] = [session.cell([]), session.cell([])];
-    const first = session.numbers(2);
-    const numbers = session.numbers(2);
-
-    const load = session.loader(u);
-    const begin = session.step('limited broyden residual', [u], [r, ...first.cells], ([x], maps) => {
-      const image = maps.image(x);
-      const residual = maps.residual(x, image);
-      return [residual, ...first.pack(watch.measure(residual, image))];
-    });
-    // A first guess of the inverse Jacobian, without corrections, and the step by it.
-    const guess = session.step(
-      `limited broyden guess ${m} ${alpha}`,
-      [u, r],
-      [scale, s, ...left, ...right],
-      ([x, residual]) => {
-        const h = firstScale(x, residual, system.kind, alpha);
-        const zero = tf.zerosLike(x);
-        return [h, tf.neg(tf.mul(residual, h)), ...Array.from({ length: 2 * m }, () => zero)];
-      },
-    );
-    // And one that knows the last step.
-    const reset = session.step(
-      `limited broyden reset ${m}`,
-      [r, secant],
-      [scale, s, ...left, ...right],
-      ([residual, h]) => {
-        const zero = tf.zerosLike(residual);
-        return [tf.clone(h), tf.neg(tf.mul(residual, h)), ...Array.from({ length: 2 * m }, () => zero)];
-      },
-    );
-    const step = session.step(
-      `limited broyden ${m} ${watch.termination.norm}`,
-      [u, r, s, scale, ...left, ...right],
-      [next, nextR, nextS, secant, newLeft, newRight, ...numbers.cells],
-      ([x, residual, by, h, ...corrections], maps) => {
-        const [as, bs] = [corrections.slice(0, m), corrections.slice(m)];
-        const sum = (start: Tensor, along: readonly Tensor[], against: readonly Tensor[], v: Tensor): Tensor =>
-          along.reduce((total, a, i) => tf.add(total, tf.mul(a, inner(against[i], v))), start);
-        const at = tf.add(x, by);
-        const image = maps.image(at);
-        const after = maps.residual(at, image);
-        const y = tf.sub(after, residual);
-        const b = sum(tf.mul(by, h), bs, as, by);
-        const a = divided(tf.sub(by, sum(tf.mul(y, h), as, bs, y)), inner(b, y));
-        const following = tf.neg(tf.add(sum(tf.mul(after, h), as, bs, after), tf.mul(a, inner(b, after))));
-        return [
-          at,
-          after,
-          following,
-          divided(inner(by, y), inner(y, y)),
-          a,
-          b,
-          ...numbers.pack(watch.measure(after, image)),
-        ];
-      },
-    );
-
-    return function* (): Solving {
-      load.run();
-      begin.run();
-      watch.evaluations++;
-      if (ws.immediate) first.read();
-      else first.accept(yield first.cells[0]);
-      let retcode = watch.judge(first.values[0], first.values[1]);
-      let holder = u;
-      let used = 0;
-      if (retcode !== null) return { u, retcode };
-      guess.run();
-      for (;;) {
-        step.run();
-        watch.evaluations++;
-        if (ws.immediate) numbers.read();
-        else numbers.accept(yield numbers.cells[0]);
-        retcode = watch.judge(numbers.values[0], numbers.values[1]);
-        if (watch.improved) holder = u;
-        else if (holder === u) {
-          ws.swap(u, best);
-          holder = best;
-        }
-        ws.swap(u, next);
-        ws.swap(r, nextR);
-        if (retcode !== null) return { u: holder, retcode };
-        if (used === m) {
-          used = 0;
-          reset.run();
-          continue;
-        }
-        ws.swap(s, nextS);
-        ws.swap(left[used], newLeft);
-        ws.swap(right[used], newRight);
-        used++;
-      }
-    };
-  };
-  return defineAlgorithm({ name: 'limitedMemoryBroyden', solves: ['fixedPoint', 'nonlinear'], open });
 }

@@ -1,7 +1,8 @@
 /**
  * What an iteration computes again and again, apart from what it needs to compute once.
  *
- * A map `tanh(W z + U x + b)` is evaluated a dozen times at other `z`, and always with the same `U x + b`; its derivative at one point
+ * A map `tanh(W z + U x + b)` is evaluated a dozen times at other `z`, and always with the same `U x + b`; its
+ * derivative at one point
  * is applied a dozen times, always with the same `1 - tanh^2`. Splitting the graph by what depends on the changing inputs
  * finds both without knowing either.
  */

@@ -5,7 +5,8 @@
 /**
  * Minimises `|r - D gamma|` for the columns `D` in use, given their inner products with each other and with `r`.
  *
- * Columns are scaled to length one, so that the ridge means the same however far the residuals have fallen. A column that the
+ * Columns are scaled to length one, so that the ridge means the same however far the residuals have fallen. A column
+ * that the
  * newer ones already span, as far as the precision can tell, gets the coefficient 0.
  */
 export class Mixing {
@@ -34,7 +35,8 @@ export class Mixing {
   solve(used: number, newest: number): void {
     const { columns: m, gram, projections, gamma, scale, factor, y, ridge } = this;
     gamma.fill(0);
-    // Cholesky's factorisation of the scaled Gram matrix, newest column first. Row i of the factor is that of the i-th newest.
+    // Cholesky's factorisation of the scaled Gram matrix, newest column first. Row i of the factor is that of the i-th
+    // newest.
     for (let i = 0; i < used; i++) {
       const p = (newest - i + m) % m;
       const length = Math.sqrt(gram[p * m + p]);

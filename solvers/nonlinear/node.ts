@@ -53,7 +53,10 @@ const statisticsOf = ({ iterations, evaluations, retcode, bestAt }: Outcome): nu
   bestAt,
 ];
 
-/** (u0, ...operands) -> [u, norm of the residual, statistics, trace of residuals if it is kept], by rows for an independent batch. */
+/**
+ * (u0, ...operands) -> [u, norm of the residual, statistics, trace of residuals if it is kept], by rows for an
+ * independent batch.
+ */
 export function equilibriumPrimitive(node: EquilibriumNode): Primitive {
   const { system, rows, algorithm, options } = node;
   const batch = rows === null ? [] : [system.state.shape[0]];

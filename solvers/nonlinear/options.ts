@@ -17,7 +17,10 @@ import type { ResidualNorm } from './termination.js';
 export interface NonlinearOptions {
   /** Absolute tolerance of the residual. Default: `eps^(4/5)` of the running precision, 2.9e-6 or 3.0e-13. */
   readonly abstol?: number;
-  /** Tolerance relative to `f(u)` for a fixed point, and to the residual at the start for a root. Default: `eps^(4/5)` too. */
+  /**
+   * Tolerance relative to `f(u)` for a fixed point, and to the residual at the start for a root. Default: `eps^(4/5)`
+   * too.
+   */
   readonly reltol?: number;
   /**
    * The norm in which tolerances are meant: the root mean square (as for ODEs), the Euclidean norm or the largest magnitude.
@@ -29,7 +32,8 @@ export interface NonlinearOptions {
   /** Iterations without progress (a thousandth) before the solve counts as stalled. Default 100. */
   readonly patience?: number;
   /**
-   * A residual this many times the first counts as divergence; Infinity never. Default 1e8 for fixed points, Infinity for roots: a step of Newton's
+   * A residual this many times the first counts as divergence; Infinity never. Default 1e8 for fixed points, Infinity
+   * for roots: a step of Newton's
    * method may go far astray and come back.
    */
   readonly divergence?: number;
@@ -38,13 +42,16 @@ export interface NonlinearOptions {
   /** Throw an error on failure (the default), or return the best state with its `retcode`. */
   readonly throwOnFailure?: boolean;
   /**
-   * 'joint' (the default): one equation, one residual. 'independent': each row of the state (its first axis) is an equation of its own,
-   * which starts, stops and reports by itself, exactly as it would alone. The rows are solved one after the other, so that a row
+   * 'joint' (the default): one equation, one residual. 'independent': each row of the state (its first axis) is an
+   * equation of its own,
+   * which starts, stops and reports by itself, exactly as it would alone. The rows are solved one after the other, so
+   * that a row
    * that is done costs nothing; on a backend where an operation costs more than the work in it, 'joint' is faster.
    */
   readonly batch?: 'joint' | 'independent';
   /**
-   * With `batch: 'independent'`: the tensors of `p` that run along the batch too, as a function that picks them, such as `(p) => p.x`. Each row
+   * With `batch: 'independent'`: the tensors of `p` that run along the batch too, as a function that picks them, such
+   * as `(p) => p.x`. Each row
    * then sees its own row of them; everything else is the same for all rows.
    */
   readonly along?: (p: never) => unknown;

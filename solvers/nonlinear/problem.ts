@@ -35,7 +35,8 @@ function check(where: string, f: unknown, u0: unknown, shape: string): void {
 /**
  * The equation `f(u, p) = 0`.
  *
- * @param f - A pure function of the state and the parameters; its result, the residual, is a tensor or a tree of tensors, and
+ * @param f - A pure function of the state and the parameters; its result, the residual, is a tensor or a tree of
+ * tensors, and
  * as large as the state unless it is meant for least squares.
  * @param u0 - Where to start: a float32 tensor or a tree of such.
  * @param p - Parameters: any tree of tensors (plain values in it are passed through).

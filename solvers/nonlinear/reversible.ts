@@ -24,7 +24,8 @@ const unmixed = (x: Tensor, fx: Tensor, damping: number): Tensor =>
   tf.div(tf.sub(x, tf.mul(fx, constant(damping))), constant(1 - damping));
 
 /**
- * The reversible iteration: with `adjoint: unrolled()` its exact gradient needs memory for few of its states, because the backward pass
+ * The reversible iteration: with `adjoint: unrolled()` its exact gradient needs memory for few of its states, because
+ * the backward pass
  * undoes iterations. Undoing amplifies rounding by `1 / (1 - damping)` per line, which is why some are kept.
  *
  * @param options.damping Between 0 and 1; default 0.5.

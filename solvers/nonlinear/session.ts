@@ -9,7 +9,8 @@ import type { Tensor } from '../../src/core/tree.js';
 import type { LoopPrograms, Maps, System } from './system.js';
 
 /**
- * A program with the cells it reads and writes. Cells may be exchanged between runs: own inputs are `inputs[0 ...]` in the order in which
+ * A program with the cells it reads and writes. Cells may be exchanged between runs: own inputs are `inputs[0 ...]` in
+ * the order in which
  * they were given.
  */
 export class Step {
@@ -138,7 +139,8 @@ export class Session {
    * A program on these cells.
    *
    * @param name Programs of one name are the same: it must tell apart whatever `build` depends on.
-   * @param build Records the outputs from the inputs and the maps of the system. What does not depend on `inputs` is computed once per solve.
+   * @param build Records the outputs from the inputs and the maps of the system. What does not depend on `inputs` is
+   * computed once per solve.
    */
   step(
     name: string,
@@ -146,7 +148,9 @@ export class Session {
     outputs: readonly Cell[],
     build: (own: Tensor[], maps: Maps) => readonly Tensor[],
   ): Step {
-    return new Step(this, this.system.program(name, inputs, build), inputs, outputs);
+    // Numbers are packed otherwise where they must be waited for, and one system may run on both kinds of backend.
+    const form = this.ws.immediate ? name : `${name}, packed`;
+    return new Step(this, this.system.program(form, inputs, build), inputs, outputs);
   }
 }
 

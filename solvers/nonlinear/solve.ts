@@ -12,6 +12,7 @@ import {
   type Tree,
 } from '../../src/core/tree.js';
 import { formatShape } from '../../src/graph/graph.js';
+import { compile } from '../../src/graph/compile.js';
 import type { Primitive } from '../../src/graph/primitive.js';
 import { Program } from '../../src/graph/program.js';
 import { currentTrace, traceGraph, TraceError, type Trace } from '../../src/graph/trace.js';
@@ -38,7 +39,10 @@ export interface NonlinearSolution<U> {
   readonly u: U;
   /** The norm of its residual: a scalar, or `[batch]` for an independent batch. Without derivative. */
   readonly residual: Tensor;
-  /** `[iterations, evaluations, retcode, bestAt]` as int32, `[batch, 4]` for an independent batch; see {@link readNonlinearStatistics}. */
+  /**
+   * `[iterations, evaluations, retcode, bestAt]` as int32, `[batch, 4]` for an independent batch; see {@link
+   * readNonlinearStatistics}.
+   */
   readonly statistics: Tensor;
   /** Of the rows together: the first retcode that is not a success, and the sums of what was spent. */
   readonly retcode: NonlinearRetcode;
@@ -46,7 +50,10 @@ export interface NonlinearSolution<U> {
   readonly evaluations: number;
   /** One for each row of an independent batch, else one. */
   readonly samples: readonly SampleReport[];
-  /** The norms of all residuals, `[maxIters + 1]` or `[batch, maxIters + 1]`, NaN where there was none; with `storeTrace`. */
+  /**
+   * The norms of all residuals, `[maxIters + 1]` or `[batch, maxIters + 1]`, NaN where there was none; with
+   * `storeTrace`.
+   */
   readonly trace: Tensor | undefined;
   /** The linear system that the latest derivative of this solution solved: undefined until there is one. */
   readonly adjoint: SampleReport | undefined;
@@ -155,8 +162,10 @@ function summary(
 /**
  * Solve `f(u, p) = 0` or `f(u, p) = u`.
  *
- * Differentiable in `p` and in tensors that `f` closes over, to any order; how is the choice of `options.adjoint`. Inside a traced function the
- * solve is one node of the program: what it returns as numbers is then known only when that runs, so reading it is an error, and the tensors
+ * Differentiable in `p` and in tensors that `f` closes over, to any order; how is the choice of `options.adjoint`.
+ * Inside a traced function the
+ * solve is one node of the program: what it returns as numbers is then known only when that runs, so reading it is an
+ * error, and the tensors
  * `residual`, `statistics` and `trace` take its place.
  *
  * @throws NonlinearSolveError when it fails, unless `throwOnFailure` is false.
@@ -173,6 +182,38 @@ export function solveNonlinear<U extends Tree, P>(
   const trace = currentTrace();
   const given = problem as unknown as AnyNonlinearProblem<Tree, unknown>;
   return (trace === undefined ? solveNow(given, algorithm, parsed) : solveTraced(given, algorithm, parsed, trace)) as NonlinearSolution<U>; // prettier-ignore
+}
+
+/**
+ * The same, waiting for numbers where the backend cannot read them at once (WebGPU). No `tf.tidy` reaches its tensors:
+ * dispose of
+ * `solution.u`, `residual`, `statistics` and `trace` when they are no longer wanted.
+ */
+export async function solveNonlinearLater<U extends Tree, P>(
+  problem: AnyNonlinearProblem<U, P>,
+  algorithm: NonlinearAlgorithm,
+  options: NonlinearOptions = {},
+): Promise<NonlinearSolution<U>> {
+  const box: { adjoint?: () => SampleReport | undefined } = {};
+  const run = compile((u0: U, p: P) => {
+    const found = solveNonlinear({ ...problem, u0, p }, algorithm, options);
+    box.adjoint = () => found.adjoint;
+    const { u, residual, statistics, trace } = found;
+    return { u, residual, statistics, ...(trace === undefined ? {} : { trace }) };
+  });
+  const { u0, p } = problem;
+  const program = run.programFor(u0, p);
+  try {
+    const found = await run.async(u0, p);
+    const norms = await found.residual.data();
+    const samples = readRows(await found.statistics.data()).map((row, i) => ({ ...row, residual: norms[i] }));
+    const solution = { trace: undefined, ...found, ...summary(samples), samples };
+    return Object.defineProperty(solution, 'adjoint', {
+      get: () => box.adjoint?.(),
+    }) as unknown as NonlinearSolution<U>;
+  } finally {
+    program.dispose();
+  }
 }
 
 function checkAdjoint(
@@ -246,7 +287,10 @@ function withAdjoint<S extends object>(
 
 /** The statistics tensor of a solution, `[4]` or `[batch, 4]`, as one record for each row. */
 export function readNonlinearStatistics(statistics: Tensor): Omit<SampleReport, 'residual'>[] {
-  const values = statistics.dataSync();
+  return readRows(statistics.dataSync());
+}
+
+function readRows(values: ArrayLike<number>): Omit<SampleReport, 'residual'>[] {
   return Array.from({ length: values.length / 4 }, (_, i) => ({
     iterations: values[4 * i],
     evaluations: values[4 * i + 1],

@@ -17,10 +17,12 @@ const OPTIONS = z.strictObject({
 });
 
 /**
- * SQUAREM, an accelerator without memory of its own: three evaluations per iteration. For maps that converge slowly and monotonically
+ * SQUAREM, an accelerator without memory of its own: three evaluations per iteration. For maps that converge slowly
+ * and monotonically
  * (EM algorithms); {@link anderson} is the better choice elsewhere.
  *
- * @param options.safeguard A leap that makes the residual larger than before by this factor is taken back, and two plain iterations
+ * @param options.safeguard A leap that makes the residual larger than before by this factor is taken back, and two
+ * plain iterations
  * stand in its place. Default 2; Infinity never.
  */
 export function squarem(options: { readonly safeguard?: number } = {}): NonlinearAlgorithm {

@@ -1,5 +1,6 @@
 /**
- * A rest point as where a flow comes to rest: `du/dt = f(u) - u` for a fixed point, `du/dt = f(u)` for a root, integrated until the
+ * A rest point as where a flow comes to rest: `du/dt = f(u) - u` for a fixed point, `du/dt = f(u)` for a root,
+ * integrated until the
  * right-hand side, which is the residual, is small.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -14,7 +15,8 @@ import type { Watch } from './termination.js';
 
 export interface SteadyStateOptions {
   /**
-   * The error allowed in a step, relative to how far the step goes: how closely the flow is followed, not where it ends. Default 0.1.
+   * The error allowed in a step, relative to how far the step goes: how closely the flow is followed, not where it
+   * ends. Default 0.1.
    */
   readonly reltol?: number;
   /** The first step. Default 0.1. */
@@ -40,8 +42,10 @@ function combination(weights: readonly number[], xs: readonly Tensor[]): Tensor 
 }
 
 /**
- * The steady state of a flow, found by an ODE method with an error estimate (the continuous deep equilibrium model). It converges wherever the rest
- * point is stable, also where plain iteration would not, and slowly: {@link anderson} first, this where it fails. `maxIters` counts steps, accepted
+ * The steady state of a flow, found by an ODE method with an error estimate (the continuous deep equilibrium model).
+ * It converges wherever the rest
+ * point is stable, also where plain iteration would not, and slowly: {@link anderson} first, this where it fails.
+ * `maxIters` counts steps, accepted
  * or not.
  *
  * @param algorithm An explicit Runge-Kutta method with an error estimate, such as `bs3()`.

@@ -1,5 +1,6 @@
 /**
- * The equation as a graph: traced once, then recorded again inside every program that needs it, with or without its derivative.
+ * The equation as a graph: traced once, then recorded again inside every program that needs it, with or without its
+ * derivative.
  */
 import * as tf from '@tensorflow/tfjs';
 import { ravel } from '../../src/core/flatten.js';
@@ -55,7 +56,8 @@ export class System {
   ) {}
 
   /**
-   * The program of that name: `build` is traced when it is first asked for. What depends on none of the first `changing` inputs goes into
+   * The program of that name: `build` is traced when it is first asked for. What depends on none of the first
+   * `changing` inputs goes into
    * its prologue.
    */
   program(

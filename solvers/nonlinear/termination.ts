@@ -27,7 +27,10 @@ const DIVERGENCE = 1e8;
 /** Progress means that the best residual falls at least to this fraction of what it was. */
 const PROGRESS = 0.999;
 
-/** A solve that gets no further succeeds after all when its best residual is within this factor of the tolerance (SciML's value). */
+/**
+ * A solve that gets no further succeeds after all when its best residual is within this factor of the tolerance
+ * (SciML's value).
+ */
 const LENIENCE = 3;
 
 /**
@@ -70,7 +73,10 @@ export class Watch {
     this.imageWeight = mean ? 1 / sizeOf(state.shape) : 1;
   }
 
-  /** In a program: `[size of the residual, size of the image]` as scalars, what {@link judge} takes. The sum of squares, or the largest magnitude. */
+  /**
+   * In a program: `[size of the residual, size of the image]` as scalars, what {@link judge} takes. The sum of
+   * squares, or the largest magnitude.
+   */
   measure(residual: Tensor, image: Tensor): [Tensor, Tensor] {
     const size = (x: Tensor): Tensor => (this.termination.norm === 'max' ? tf.max(tf.abs(x)) : tf.sum(tf.square(x)));
     return [size(residual), this.relativeToImage ? size(image) : size(residual)];

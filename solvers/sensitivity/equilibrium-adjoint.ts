@@ -30,7 +30,8 @@ export type EquilibriumAdjoint = ImplicitAdjoint | Unrolled | PhantomGradient;
 
 export interface ImplicitAdjointOptions {
   /**
-   * An algorithm that solves the linear system; it is given as the equation `b - M x = 0`, or as the fixed point of `x -> b + J' x` to
+   * An algorithm that solves the linear system; it is given as the equation `b - M x = 0`, or as the fixed point of `x
+   * -> b + J' x` to
    * one that takes only those. Default: Anderson acceleration with a long memory for fixed points, GMRES for roots.
    */
   readonly linearSolver?: NonlinearAlgorithm;
@@ -58,8 +59,10 @@ const IMPLICIT = z.strictObject({
 });
 
 /**
- * The derivative of the exact solution, by the implicit function theorem: with `M = I - df/du` at a fixed point (`-df/du` at a root), the
- * cotangent of the parameters is `(df/dp)' w` where `M' w` is the cotangent of the solution. Nothing of the iteration is kept, any order of
+ * The derivative of the exact solution, by the implicit function theorem: with `M = I - df/du` at a fixed point
+ * (`-df/du` at a root), the
+ * cotangent of the parameters is `(df/dp)' w` where `M' w` is the cotangent of the solution. Nothing of the iteration
+ * is kept, any order of
  * derivative and forward mode work, and the gradient is as good as the solution is converged.
  *
  * The linear system is solved to a checked residual.
@@ -82,10 +85,12 @@ const UNROLLED = z.strictObject({
 });
 
 /**
- * The exact derivative of the iterations that were made, also with respect to the start, for an algorithm whose iterations can be recorded:
+ * The exact derivative of the iterations that were made, also with respect to the start, for an algorithm whose
+ * iterations can be recorded:
  * `picard()`, whose states are all kept, and `reversible()`, whose states between kept ones are found by undoing iterations.
  *
- * @param options.keepEvery For `reversible()`: keep every k-th state. Default 8. Infinity keeps none: constant memory, but undoing many
+ * @param options.keepEvery For `reversible()`: keep every k-th state. Default 8. Infinity keeps none: constant memory,
+ * but undoing many
  * iterations amplifies rounding.
  */
 export function unrolled(options: { readonly keepEvery?: number } = {}): Unrolled {
@@ -98,8 +103,10 @@ const PHANTOM = z.strictObject({
 });
 
 /**
- * The phantom gradient: that of `u <- (1 - damping) u + damping f(u)`, taken `steps` times from the solution, which counts as a
- * constant (Z. Geng, X.-Y. Zhang, S. Bai, Y. Wang, Z. Lin, On Training Implicit Models, NeurIPS 2021). An approximation, cheaper than the implicit
+ * The phantom gradient: that of `u <- (1 - damping) u + damping f(u)`, taken `steps` times from the solution, which
+ * counts as a
+ * constant (Z. Geng, X.-Y. Zhang, S. Bai, Y. Wang, Z. Lin, On Training Implicit Models, NeurIPS 2021). An
+ * approximation, cheaper than the implicit
  * gradient and defined also where that is not; for fixed points.
  *
  * @param options.steps Default 5.
@@ -110,8 +117,10 @@ export function phantom(options: { readonly steps?: number; readonly damping?: n
 }
 
 /**
- * The Jacobian-free gradient: that of one application of f at the solution, `(df/dp)' v` (S. W. Fung and others, JFB: Jacobian-Free
- * Backpropagation, AAAI 2022). The cheapest, and only a descent direction where f contracts strongly: a component may have the wrong sign.
+ * The Jacobian-free gradient: that of one application of f at the solution, `(df/dp)' v` (S. W. Fung and others, JFB:
+ * Jacobian-Free
+ * Backpropagation, AAAI 2022). The cheapest, and only a descent direction where f contracts strongly: a component may
+ * have the wrong sign.
  */
 export function jacobianFree(options: Readonly<Record<string, never>> = {}): PhantomGradient {
   parseOptions(z.strictObject({}), options, 'jacobianFree');

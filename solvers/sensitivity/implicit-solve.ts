@@ -13,7 +13,7 @@ import { replay } from '../../src/graph/program.js';
 import type { Buffer } from '../../src/graph/executor.js';
 import type { Gradual, Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
 import { currentTrace, traceGraph, type Trace } from '../../src/graph/trace.js';
-import { affineGmres } from '../nonlinear/affine.js';
+import { gmres } from '../linear/algorithms.js';
 import type { Loop } from '../../src/graph/workspace.js';
 import type { NonlinearAlgorithm } from '../nonlinear/algorithm.js';
 import { anderson } from '../nonlinear/anderson.js';
@@ -35,11 +35,12 @@ export interface ImplicitNode {
 
 /** Anderson's method is GMRES while its memory lasts, and cheaper; a system that is too much for it goes to GMRES itself. */
 const QUICK_ITERATIONS = 100;
+const RESTART = 60;
 
 /** What is tried, one after the other, until the system is solved. */
 function solversFor({ system, adjoint }: ImplicitNode): readonly NonlinearAlgorithm[] {
   if (adjoint.linearSolver !== null) return [adjoint.linearSolver];
-  return system.kind === 'fixedPoint' ? [anderson(), affineGmres()] : [affineGmres()];
+  return system.kind === 'fixedPoint' ? [anderson(), gmres({ restart: RESTART })] : [gmres({ restart: RESTART })];
 }
 
 /** The linear system as an equation for x with operands (u, b, ...operands of f). */

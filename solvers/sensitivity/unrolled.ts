@@ -5,11 +5,12 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import type { Spec } from '../../src/graph/graph.js';
-import type { Primitive } from '../../src/graph/primitive.js';
+import type { Buffer } from '../../src/graph/executor.js';
+import type { Gradual, Primitive, RunContext } from '../../src/graph/primitive.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
-import type { Cell } from '../../src/graph/workspace.js';
+import { reading, type Cell, type Loop } from '../../src/graph/workspace.js';
 import type { Recorded } from '../nonlinear/algorithm.js';
-import { bindAll } from '../nonlinear/run.js';
+import { atOnce, bindAll } from '../nonlinear/run.js';
 import { Sessions, type Session, type Step } from '../nonlinear/session.js';
 import type { System } from '../nonlinear/system.js';
 
@@ -19,6 +20,8 @@ const BEST_AT = 3;
 /** The cells and steps of one sweep. */
 class Sweep {
   private readonly load: Step[];
+  private readonly seed: Step;
+  private readonly total: Step;
   private readonly advance: Step;
   private readonly pull: Step;
   private readonly retreat: Step | null;
@@ -33,10 +36,12 @@ class Sweep {
   private readonly every: number;
   readonly statistics: Cell;
   readonly dy: Cell;
+  /** The cotangent of the start. */
+  private readonly start: Cell;
 
   constructor(
     readonly session: Session,
-    private readonly recorded: Recorded,
+    recorded: Recorded,
     wanted: readonly number[],
     keepEvery: number,
   ) {
@@ -50,7 +55,12 @@ class Sweep {
     [this.sums, this.nextSums] = [sums(), sums()];
     this.statistics = ws.slot([BEST_AT + 1], 'int32');
     this.dy = ws.slot(system.state.shape);
+    this.start = session.cell();
     this.load = this.state.map((cell) => session.loader(cell));
+    this.seed = session.step('cotangent', [this.dy], [this.cotangents[copies - 1]], ([dy]) => [tf.clone(dy)]);
+    this.total = session.step('total', this.cotangents, [this.start], (own) => [
+      copies === 1 ? tf.clone(own[0]) : tf.addN(own.slice(0, copies)),
+    ]);
     this.advance = session.step('advance', this.state, this.next, (state, maps) => recorded.advance(state, maps));
     const { retreat } = recorded;
     this.retreat = retreat === undefined ? null : session.step('retreat', this.next, this.state, retreat);
@@ -72,11 +82,12 @@ class Sweep {
     );
   }
 
-  run(): { readonly start: Cell[]; readonly sums: Cell[] } {
-    const { session, state, next, cotangents, nextCotangents, sums, nextSums, recorded } = this;
+  /** The cotangents of the start and of the operands that are wanted. */
+  *run(): Loop<readonly Cell[]> {
+    const { session, state, next, cotangents, nextCotangents, sums, nextSums } = this;
     const { ws } = session;
     session.epoch++;
-    const steps = ws.read(this.statistics)[BEST_AT];
+    const { [BEST_AT]: steps } = ws.immediate ? ws.read(this.statistics) : yield this.statistics;
     for (const load of this.load) load.run();
     for (let k = 0; k < steps; k++) {
       this.advance.run();
@@ -87,7 +98,7 @@ class Sweep {
       state.forEach((cell, i) => { ws.swap(cell, next[i]); }); // prettier-ignore
     }
     for (const cell of [...cotangents, ...sums]) ws.fill(cell, 0);
-    ws.write(cotangents[recorded.copies - 1], ws.read(this.dy));
+    this.seed.run();
     for (let k = steps - 1; k >= 0; k--) {
       if (k % this.every === 0) {
         state.forEach((cell, i) => { ws.swap(cell, this.kept[k / this.every][i]); }); // prettier-ignore
@@ -99,7 +110,8 @@ class Sweep {
       cotangents.forEach((cell, i) => { ws.swap(cell, nextCotangents[i]); }); // prettier-ignore
       sums.forEach((cell, i) => { ws.swap(cell, nextSums[i]); }); // prettier-ignore
     }
-    return { start: cotangents, sums };
+    this.total.run();
+    return [this.start, ...sums];
   }
 }
 
@@ -114,27 +126,24 @@ export function unrolledAdjoint(
 ): Primitive {
   const outputs: Spec[] = [system.state, ...wanted.map((i) => system.operands[i])];
   const sessions = new Sessions(system, (session) => new Sweep(session, recorded, wanted, keepEvery));
+  function* run([u0, dy, statistics, ...operands]: readonly Buffer[], context: RunContext): Gradual<Buffer[]> {
+    const sweep = sessions.acquire(context);
+    const { ws } = sweep.session;
+    try {
+      bindAll(sweep.session, u0, operands);
+      ws.bind(sweep.dy, dy);
+      ws.bind(sweep.statistics, statistics);
+      const cotangents = yield* reading(ws, sweep.run());
+      return cotangents.map((cell) => ws.copy(cell));
+    } finally {
+      sessions.release(sweep);
+    }
+  }
   return {
     name: 'unrolled adjoint',
     outputs,
-    run: ([u0, dy, statistics, ...operands], context) => {
-      const sweep = sessions.acquire(context);
-      const { ws } = sweep.session;
-      try {
-        bindAll(sweep.session, u0, operands);
-        ws.bind(sweep.dy, dy);
-        ws.bind(sweep.statistics, statistics);
-        const { start, sums } = sweep.run();
-        const total = start.slice(1).reduce<Cell>((sum, cell) => {
-          const [a, b] = [ws.read(sum), ws.read(cell)];
-          ws.write(sum, a.map((x, i) => x + b[i])); // prettier-ignore
-          return sum;
-        }, start[0]);
-        return [ws.copy(total), ...sums.map((cell) => ws.copy(cell))];
-      } finally {
-        sessions.release(sweep);
-      }
-    },
+    run: (inputs, context) => atOnce(run(inputs, context)),
+    gradually: run,
     dispose: () => {
       sessions.dispose();
       system.dispose();

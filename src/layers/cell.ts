@@ -122,7 +122,9 @@ export interface CellDefinition<C> {
   /** May both biases be added to the product of the inputs? Not where a gate multiplies one product first. */
   readonly biasesMeet: boolean;
   /** The next carry from the two products, one gate beside the other. */
-  readonly next: (ofInput: Tensor, ofHidden: Tensor, carry: C) => C;
+  readonly next?: (ofInput: Tensor, ofHidden: Tensor, carry: C) => C;
+  /** In its place, where a product of the hidden state waits for a gate: the next carry, from `weightHh` itself. */
+  readonly recur?: (ofInput: Tensor, carry: C, weightHh: Tensor) => C;
 }
 
 /** `x @ weight` over the last axis. */
@@ -159,7 +161,7 @@ const beside =
 export function defineCell<C extends readonly Tensor[]>(
   definition: CellDefinition<C>,
 ): SplitCell<C, CellParameters, CellState> {
-  const { where, name, inputs, outputs, gates, starts, options, biasesMeet, next } = definition;
+  const { where, name, inputs, outputs, gates, starts, options, biasesMeet, next, recur } = definition;
   checkSize(where, 'the number of inputs', inputs);
   checkSize(where, 'the number of outputs', outputs);
   const { useBias } = options;
@@ -196,6 +198,8 @@ export function defineCell<C extends readonly Tensor[]>(
     return tf.add(product, biasesMeet ? tf.add(biasIh, biasHh) : biasIh);
   };
   const step = (projected: Tensor, carry: C, ps: CellParameters): C => {
+    if (recur !== undefined) return recur(projected, carry, ps.weightHh);
+    if (next === undefined) throw new TypeError(`${where}: a cell needs "next" or "recur"`);
     const product = tf.matMul(carry[0], ps.weightHh);
     const { biasHh } = ps;
     return next(projected, biasHh === undefined || biasesMeet ? product : tf.add(product, biasHh), carry);

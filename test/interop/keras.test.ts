@@ -101,7 +101,7 @@ const SINGLE: Readonly<Record<string, { readonly input: number[]; readonly layer
   gru: { input: [5, 3], layers: () => [L.gru({ units: 4, returnSequences: true }), L.gru({ units: 2, recurrentActivation: 'sigmoid', useBias: false })] },
   simpleRNN: { input: [5, 3], layers: () => [L.simpleRNN({ units: 4, activation: 'relu' })] },
   'bidirectional lstm': { input: [5, 3], layers: () => [L.bidirectional({ layer: L.lstm({ units: 2, returnSequences: true }), mergeMode: 'concat' })] },
-  'bidirectional gru, averaged': { input: [5, 3], layers: () => [L.bidirectional({ layer: L.gru({ units: 2 }) as tf.RNN, mergeMode: 'ave' })] },
+  'bidirectional gru, averaged': { input: [5, 3], layers: () => [L.bidirectional({ layer: L.gru({ units: 2 }), mergeMode: 'ave' })] },
   timeDistributed: { input: [5, 3], layers: () => [L.timeDistributed({ layer: L.dense({ units: 2, activation: 'softmax' }) })] },
   'activation layers': { input: [4], layers: () => [L.dense({ units: 4 }), L.leakyReLU({ alpha: 0.2 }), L.elu(), L.prelu(), L.thresholdedReLU({ theta: 0.1 }), L.reLU({ maxValue: 1.5 }), L.softmax()] },
 }; // prettier-ignore
@@ -166,9 +166,9 @@ describe('fromLayersModel', () => {
     const { layer, ps, st } = fromLayersModel(model);
     const x = normal(key(3), [2, 7, 2]);
     const [kernel, bias] = model.getWeights();
-    const padded: tf.Tensor3D = tf.pad(x, [[0, 0], [4, 0], [0, 0]]); // prettier-ignore
+    const padded = tf.pad(x as tf.Tensor3D, [[0, 0], [4, 0], [0, 0]]); // prettier-ignore
     const expected = tf.add(tf.conv1d(padded, kernel as tf.Tensor3D, 1, 'valid', 'NWC', 2), bias);
-    expectClose(layer.apply(x, ps, st)[0] as Tensor, expected, close);
+    expectClose(layer.apply(x, ps, st)[0], expected, close);
   });
 
   it('copies: neither frees nor changes the model, and leaks nothing', () => {
@@ -186,7 +186,7 @@ describe('fromLayersModel', () => {
     const x = normal(key(4), [4, 3, 2]);
     const [y1, st1] = layer.apply(x, ps, trainMode(st));
     const [y2] = layer.apply(x, ps, trainMode(st));
-    expectClose(y1 as Tensor, y2 as Tensor, {});
+    expectClose(y1, y2, {});
     expect(Array.from(leaves(st1)[0].dataSync())).to.not.deep.equal(Array.from(leaves(st)[0].dataSync()));
     if (!isFloat64) return;
     const loss = (v: Tensor): Tensor => tf.sum(tf.square(layer.apply(v, ps, trainMode(st))[0] as Tensor));

@@ -34,7 +34,7 @@ import {
   type Tree,
 } from '../../src/index.js';
 import { deepEquilibriumNetwork, neuralODE } from '../../models/index.js';
-import { bs3, dopri5, implicitAdjoint } from '../../solvers/index.js';
+import { anderson, bs3, dopri5, implicitAdjoint } from '../../solvers/index.js';
 import { expectClose } from '../support/close.js';
 
 type Model = Layer<Tensor, Tensor, Tree, StateTree>;
@@ -82,7 +82,7 @@ const SPIRAL: Case = {
   }),
   loss: mae,
   optimiser: () => rmsProp(1e-3, { rho: 0.99 }),
-  steps: 20,
+  steps: 10,
 };
 
 const EQUILIBRIUM: Case = {
@@ -90,7 +90,7 @@ const EQUILIBRIUM: Case = {
   batch: () => ({ x: tf.tensor2d(points(20)), target: tf.tensor2d(points(20).map((at) => moved(0.2, at))) }),
   loss: mse,
   optimiser: () => adam(1e-2),
-  steps: 20,
+  steps: 10,
 };
 
 /** As small as they come, for many steps. */
@@ -103,7 +103,12 @@ const LITTLE: Readonly<Record<string, Case>> = {
   },
   'a deep equilibrium network': {
     ...EQUILIBRIUM,
-    model: deepEquilibriumNetwork(parallel(tanhOfSum, dense(2, 2), dense(2, 2)), { abstol: 1e-2, reltol: 0, maxIters: 6, adjoint: implicitAdjoint({ reltol: 1e-2 }) }), // prettier-ignore
+    model: deepEquilibriumNetwork(parallel(tanhOfSum, dense(2, 2), dense(2, 2)), {
+      algorithm: anderson({ memory: 1 }),
+      abstol: 3e-2,
+      reltol: 0,
+      adjoint: implicitAdjoint({ linearSolver: anderson({ memory: 1 }), reltol: 0.1 }),
+    }),
     steps: 500,
   },
 };
@@ -169,7 +174,7 @@ for (const [name, given] of Object.entries(CASES)) {
         disposeTree({ ...data });
         return losses;
       });
-      expect(expected[given.steps - 1]).to.be.lessThan(0.8 * expected[0]);
+      expect(expected[given.steps - 1]).to.be.lessThan(0.9 * expected[0]);
       expectClose(actual, expected, { rtol: 1e-4 }, 'loss');
     });
   });
@@ -177,7 +182,8 @@ for (const [name, given] of Object.entries(CASES)) {
 
 describe('500 steps on WebGPU, each of which waits', () => {
   for (const [name, given] of Object.entries(LITTLE)) {
-    it(`${name}: as many tensors, buffers and bytes on the device after them as before`, async () => {
+    it(`${name}: as many tensors, buffers and bytes on the device after them as before`, async function () {
+      this.timeout(0);
       await tf.setBackend('webgpu');
       const start = begin(given);
       const counts: string[] = [];

@@ -7,7 +7,29 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { compile, disposeTree, leaves, valueAndGrad, type Tensor } from '../../src/index.js';
-import { bs3, dopri5, odeProblem, solve, solveAsync, tsit5, type OdeOptions } from '../../solvers/index.js';
+import {
+  anderson,
+  broyden,
+  bs3,
+  dopri5,
+  fixedPointProblem,
+  gmres,
+  implicitAdjoint,
+  jacobianFree,
+  newtonKrylov,
+  newtonRaphson,
+  nonlinearProblem,
+  odeProblem,
+  picard,
+  reversible,
+  solve,
+  solveAsync,
+  tsit5,
+  unrolled,
+  type NonlinearAlgorithm,
+  type NonlinearOptions,
+  type OdeOptions,
+} from '../../solvers/index.js';
 import { expectClose } from '../support/close.js';
 import { CLOSE, read } from '../support/webgpu.js';
 
@@ -72,5 +94,90 @@ describe('steps that adapt, waited for on WebGPU', () => {
     expect(actual.t).to.deep.equal([1, 2]);
     expect(actual.stats).to.deep.equal(expected.stats);
     expectClose(actual.values, expected.values, CLOSE);
+  });
+});
+
+/** A contraction of the plane's points, row by row, whose strength is in p. */
+const contraction = (u: Tensor, { w, b }: { w: Tensor; b: Tensor }): Tensor => tf.tanh(tf.add(tf.matMul(u, w), b));
+const tight: NonlinearOptions = { norm: 'max', abstol: 3e-6, reltol: 0, maxIters: 200 };
+
+const EQUATIONS: Readonly<Record<string, [NonlinearAlgorithm, NonlinearOptions]>> = {
+  'anderson, implicitly': [anderson(), {}],
+  'anderson, implicitly by GMRES': [anderson(), { adjoint: implicitAdjoint({ linearSolver: gmres() }) }],
+  'anderson, without Jacobian': [anderson(), { adjoint: jacobianFree() }],
+  'anderson, row by row': [anderson(), { batch: 'independent', along: ({ b }: { b: Tensor }) => b }],
+  'broyden, implicitly': [broyden(), {}],
+  'picard, unrolled': [picard(), { adjoint: unrolled() }],
+  'reversible, unrolled': [reversible(), { adjoint: unrolled() }],
+};
+const ROOTS: Readonly<Record<string, [NonlinearAlgorithm, NonlinearOptions]>> = {
+  'newton, implicitly': [newtonRaphson(), {}],
+  'newton and Krylov, implicitly': [newtonKrylov(), {}],
+};
+const residual = (u: Tensor, p: { w: Tensor; b: Tensor }): Tensor => tf.sub(contraction(u, p), u);
+
+const parameters = () => ({
+  w: tf.tensor2d([[0.4, -0.3, 0.1], [0.2, 0.5, -0.2], [-0.1, 0.3, 0.3]]), // prettier-ignore
+  b: tf.tensor2d([[0.1, -0.4, 0.7], [0.9, 0.2, -0.3]]), // prettier-ignore
+});
+
+describe('equations, waited for on WebGPU', () => {
+  for (const [kind, cases] of Object.entries({ 'fixed point': EQUATIONS, root: ROOTS })) {
+    for (const [name, [algorithm, options]] of Object.entries(cases)) {
+      it(`${kind} by ${name}: value and gradient`, async () => {
+        const program = compile(
+          valueAndGrad((p: ReturnType<typeof parameters>) => {
+            const u0 = tf.zeros([2, 3]);
+            const given = kind === 'root' ? nonlinearProblem(residual, u0, p) : fixedPointProblem(contraction, u0, p);
+            return tf.sum(tf.square(solve(given, algorithm, { ...tight, ...options }).u));
+          }),
+        );
+        const [expected, actual] = await onBoth(async () => {
+          const p = parameters();
+          const result = await program.async(p);
+          const values = await read(result);
+          disposeTree([p, leaves(result)]);
+          return values;
+        });
+        const scale = Math.max(...expected.map(Math.abs));
+        expectClose(actual, expected, { rtol: 1e-4, atol: 1e-5 * scale });
+      });
+    }
+  }
+
+  it('solveAsync says what it took, for each row', async () => {
+    const options: NonlinearOptions = { ...tight, ...EQUATIONS['anderson, row by row'][1], storeTrace: true };
+    const [expected, actual] = await onBoth(async () => {
+      const [p, u0] = [parameters(), tf.zeros([2, 3])];
+      const solution = await solveAsync(fixedPointProblem(contraction, u0, p), anderson(), options);
+      const values = await read(solution.u);
+      const { retcode, samples, trace } = solution;
+      disposeTree([p, u0, solution.u, solution.residual, solution.statistics, ...(trace === undefined ? [] : [trace])]);
+      return { values, retcode, samples, traced: trace?.shape };
+    });
+    expect(actual.retcode).to.equal('Success');
+    expect(actual.traced).to.deep.equal([2, 201]);
+    expectClose(actual.values, expected.values, CLOSE);
+    expect(actual.samples).to.have.lengthOf(2);
+    actual.samples.forEach(({ iterations, evaluations, residual, retcode }, i) => {
+      expect(retcode).to.equal('Success');
+      expect(evaluations).to.equal(iterations + 1);
+      expect(Math.abs(iterations - expected.samples[i].iterations)).to.be.at.most(1);
+      expect(residual).to.be.lessThan(3e-6);
+    });
+  });
+
+  it('a solve that fails says so', async () => {
+    await tf.setBackend('webgpu');
+    const [p, u0] = [parameters(), tf.zeros([2, 3])];
+    const before = tf.memory().numTensors;
+    const failing = solveAsync(fixedPointProblem(contraction, u0, p), picard(), { ...tight, maxIters: 2 });
+    const error = await failing.then(
+      () => expect.fail('it did not fail'),
+      (e: unknown) => e as Error,
+    );
+    expect(error.message).to.match(/maxIters|iterations/);
+    expect(tf.memory().numTensors).to.equal(before);
+    disposeTree([p, u0]);
   });
 });

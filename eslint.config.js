@@ -11,6 +11,7 @@ export default tseslint.config(
       'node_modules',
       '*.config.js',
       '**/*.cjs',
+      '**/*.mjs',
       'scripts',
       'notebooks',
       'test/package',

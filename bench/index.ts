@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SECTIONS = ['matmul', 'eager', 'mlp', 'spiral-step', 'ode-cases'];
+const SECTIONS = ['start-up', 'matmul', 'eager', 'mlp', 'spiral-step', 'ode-cases'];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const failed = SECTIONS.filter((section) => {

@@ -109,10 +109,10 @@ function tapedPrograms(programs: StepPrograms, adaptive: boolean, needed: readon
   const dense = { ...selectOutputs(parts.late, late, 2 * late), inputs: without(3) };
   const plain = { ...selectOutputs(parts.late, 0, late), inputs: without(3, 6 + operands.length, 7 + operands.length) };
   return {
-    step: new Program({ ...parts.early, inputs: parts.early.inputs.slice(0, 4 + operands.length) }),
+    step: new Program({ ...parts.early, inputs: parts.early.inputs.slice(0, 4 + operands.length) }, true),
     residuals: parts.residuals,
     residualBytes: 4 * totalSize(parts.residuals),
-    plain: new Program(plain),
-    dense: new Program(dense),
+    plain: new Program(plain, true),
+    dense: new Program(dense, true),
   };
 }

@@ -83,8 +83,9 @@ export class Program {
   /** Whoever held this program has let it go; what it holds from then on is freed after each run. */
   private disposed = false;
 
-  constructor(graph: Graph) {
-    this.graph = simplify(graph);
+  /** @param isSimple - The graph is what `simplify` made, or a part of that. */
+  constructor(graph: Graph, isSimple = false) {
+    this.graph = isSimple ? graph : simplify(graph);
     this.hasPrimitives = this.graph.nodes.some(({ kernel }) => kernel === PRIMITIVE);
     this.captured = this.graph.nodes
       .filter((node) => node.kernel === CAPTURED)

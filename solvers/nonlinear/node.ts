@@ -8,7 +8,7 @@ import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate, DifferentiationError } from '../../src/graph/differentiate.js';
 import type { Buffer } from '../../src/graph/executor.js';
 import { sizeOf, type Spec } from '../../src/graph/graph.js';
-import type { Gradual, Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
+import { atOnce, type Gradual, type Primitive, type RunContext, type VjpCall } from '../../src/graph/primitive.js';
 import { replay } from '../../src/graph/program.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
 import type { Cell, Loop } from '../../src/graph/workspace.js';
@@ -19,7 +19,7 @@ import { unrolledDerivative } from '../sensitivity/unrolled.js';
 import type { NonlinearAlgorithm, Recorded } from './algorithm.js';
 import { failureMessage, NonlinearSolveError } from './error.js';
 import type { ParsedNonlinearOptions } from './options.js';
-import { atOnce, bindAll, Runner, type Lent, type Outcome } from './run.js';
+import { bindAll, NEEDS_VALUES, Runner, type Lent, type Outcome } from './run.js';
 import type { Session } from './session.js';
 import { spectralRadius } from './spectral.js';
 import { fresh, type System } from './system.js';
@@ -84,7 +84,7 @@ export function equilibriumPrimitive(node: EquilibriumNode): Primitive {
   return {
     name: `solve (${algorithm.name})`,
     outputs,
-    run: (inputs, context) => atOnce(forward(inputs, context)),
+    run: (inputs, context) => atOnce(forward(inputs, context), NEEDS_VALUES),
     gradually: forward,
     vjp: (call) => DERIVATIVES[options.adjoint.kind](node, call),
     dispose: () => {

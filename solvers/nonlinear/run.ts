@@ -2,7 +2,7 @@
  * One solve of an equation on buffers: what the forward node and the adjoint node have in common.
  */
 import type { Buffer } from '../../src/graph/executor.js';
-import type { Gradual, RunContext } from '../../src/graph/primitive.js';
+import { nested, type Gradual, type RunContext } from '../../src/graph/primitive.js';
 import { reading, type Cell, type Loop } from '../../src/graph/workspace.js';
 import { asLoop, type Ending, type NonlinearAlgorithm, type Solving } from './algorithm.js';
 import { computesInDoubles, defaultTolerance } from './precision.js';
@@ -54,7 +54,8 @@ export class Runner {
   }
 
   /** Lend a session to `f`, which binds its slots and may solve in it as often as it likes. */
-  *use<T>(context: RunContext, f: (lent: Lent) => Loop<T>): Gradual<T> {
+  *use<T>(outer: RunContext, f: (lent: Lent) => Loop<T>): Gradual<T> {
+    const { context, end } = nested(outer);
     const prepared = this.sessions.acquire(context);
     const { session, watch, begin } = prepared;
     const solve = function* (): Loop<Solved> {
@@ -67,6 +68,7 @@ export class Runner {
     try {
       return yield* reading(session.ws, f({ session, solve }));
     } finally {
+      end();
       this.sessions.release(prepared);
     }
   }
@@ -87,14 +89,10 @@ export interface Lent {
   readonly solve: () => Loop<Solved>;
 }
 
-/** Run to the end without waiting. */
-export function atOnce<T>(gradual: Gradual<T>): T {
-  const turn = gradual.next();
-  if (turn.done === true) return turn.value;
-  throw new Error(
-    'solve: the iterations need numbers that this backend cannot read at once (its values come as promises). Wait for them: compile(f).async(...) or train(...)',
-  );
-}
+/** What is wrong where an equation would have to wait and may not. */
+export const NEEDS_VALUES =
+  'solve: the iterations need numbers that this backend cannot read at once (its values come as promises). ' +
+  'Wait for them: compile(f).async(...) or train(...)';
 
 /** Let the session's slots stand for these buffers. */
 export function bindAll({ ws, u0, operands }: Session, start: Buffer, buffers: readonly Buffer[]): void {

@@ -3,7 +3,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { openWorkspace } from '../../src/graph/program.js';
-import type { RunContext } from '../../src/graph/primitive.js';
+import { PRIMITIVE } from '../../src/graph/graph.js';
+import { nested, type RunContext } from '../../src/graph/primitive.js';
 import type { Cell, Workspace } from '../../src/graph/workspace.js';
 import type { Tensor } from '../../src/core/tree.js';
 import type { LoopPrograms, Maps, System } from './system.js';
@@ -40,7 +41,17 @@ export class Step {
         session.ws.run(programs.prologue, session.operands, this.ahead, session.context);
       }
     }
-    session.ws.run(programs.loop, this.inputs, this.outputs, session.context);
+    if (!session.nests) {
+      session.ws.run(programs.loop, this.inputs, this.outputs, session.context);
+      return;
+    }
+    // What solves within the map leave behind is freed after each run; the prologue's is wanted by every run of the loop.
+    const { context, end } = nested(session.context);
+    try {
+      session.ws.run(programs.loop, this.inputs, this.outputs, context);
+    } finally {
+      end();
+    }
   }
 }
 
@@ -104,6 +115,8 @@ export class Session {
   /** Where to start. It stands for the caller's buffer: read it, never write it. */
   readonly u0: Cell;
   readonly operands: readonly Cell[];
+  /** Is something within the map that leaves records of its runs? */
+  readonly nests: boolean;
   /** Counts the solves. */
   epoch = 0;
 
@@ -113,6 +126,7 @@ export class Session {
     public context: RunContext,
   ) {
     this.ws = openWorkspace(context);
+    this.nests = system.graph.nodes.some(({ kernel }) => kernel === PRIMITIVE);
     this.u0 = this.ws.slot(system.state.shape);
     this.operands = system.operands.map(({ shape, dtype }) => this.ws.slot(shape, dtype));
   }

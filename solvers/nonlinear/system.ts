@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { ravel } from '../../src/core/flatten.js';
+import { describe } from '../../src/core/options.js';
 import {
   flatten,
   formatPath,
@@ -159,7 +160,7 @@ export function traceSystem(
   const state: Spec = { shape: vector.shape, dtype: 'float32' };
   const graph = traceGraph([state, ...parameters.leaves], ([u, ...leaves]) => {
     const y = f(unravel(u) as never, parameters.unflatten(leaves) as never);
-    return [kind === 'fixedPoint' ? likeState(y, u0, single) : asResidual(y)];
+    return [kind === 'fixedPoint' ? likeState(y, u0, single) : asResidual(y, vector)];
   });
   const program = new Program(graph);
   const operands = [...parameters.leaves, ...program.captured];
@@ -174,15 +175,19 @@ export function traceSystem(
   return { system, u0: vector, unravel, operands };
 }
 
-function asResidual(y: unknown): Tensor {
+/** The residual as one tensor: like the state where it has as many numbers, whatever the shape in which they come. */
+function asResidual(y: unknown, state: Tensor): Tensor {
   const leaves = leavesWithPaths(y);
   if (leaves.length === 0)
-    throw new TypeError('nonlinearProblem: f must return a tensor or a tree of tensors, the residual');
+    throw new TypeError(
+      `nonlinearProblem: f must return the residual, a tensor or a tree of tensors, got ${describe(y)}`,
+    );
   for (const { leaf, path } of leaves) {
     if (leaf.dtype === 'float32') continue;
     throw new TypeError(`nonlinearProblem: f must return float32, got ${leaf.dtype} at ${formatPath(path)}`);
   }
-  return isTensor(y) ? y : ravelUntied(y as Tree)[0];
+  const residual = isTensor(y) ? y : ravelUntied(y as Tree)[0];
+  return residual.size === state.size ? tf.reshape(residual, state.shape) : residual;
 }
 
 /** The image as one tensor shaped like the state, or an error that names what differs. */
@@ -191,7 +196,7 @@ function likeState(y: unknown, u0: unknown, single: boolean): Tensor {
   const expected = leavesWithPaths(u0);
   if (single ? !isTensor(y) : given.length !== expected.length) {
     throw new TypeError(
-      `fixedPointProblem: f must return a state of the same structure as u0 (${expected.length} tensors), got ${given.length}`,
+      `fixedPointProblem: f must return a state of the same structure as u0, ${describe(u0)}, got ${describe(y)}`,
     );
   }
   const byPath = new Map(given.map((got) => [formatPath(got.path), got.leaf]));

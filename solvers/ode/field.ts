@@ -3,6 +3,7 @@
  * user's function runs once per solve, and its derivative is that of the very operations which ran.
  */
 import * as tf from '@tensorflow/tfjs';
+import { describe } from '../../src/core/options.js';
 import {
   flatten,
   formatPath,
@@ -78,7 +79,7 @@ function flatLike(du: unknown, u0: unknown, single: boolean): Tensor {
   const expected = leavesWithPaths(u0);
   if (single ? !isTensor(du) : given.length !== expected.length) {
     throw new TypeError(
-      `odeProblem: f must return a derivative of the same structure as u0 (${expected.length} tensors), got ${given.length}`,
+      `odeProblem: f must return a derivative of the same structure as u0, ${describe(u0)}, got ${describe(du)}`,
     );
   }
   const byPath = new Map(given.map((got) => [formatPath(got.path), got]));

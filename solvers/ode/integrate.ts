@@ -47,6 +47,8 @@ export interface Steps {
   readonly saves: readonly StepSaves[];
   /** Rows of the output equal to the initial state. */
   readonly rowsAtStart: number;
+  /** Where the last step ended: t1, unless the solve failed. */
+  readonly end: number;
 }
 
 export interface Integration {
@@ -78,10 +80,9 @@ export interface Keep {
   readonly every: number;
   /** Keep what the derivative of each step needs of its stages, too, as long as there is room. */
   readonly taped: TapedPrograms | null;
+  /** That room, in bytes. */
+  readonly tapeBytes: number;
 }
-
-/** Tapes may take this many bytes; later steps keep their state alone. */
-const TAPE_BYTES = 1 << 28;
 
 class Integrator {
   private t: number;
@@ -134,7 +135,7 @@ class Integrator {
     this.hermiteEnd = programs.denseStages > this.stages;
     this.rows = plan.saveAt === null ? null : ws.rows(plan.saveAt.length, programs.field.state.shape);
     this.inputs = [session.t, session.h, this.u, session.slopes[0], ...session.operands];
-    this.tapeRoom = keep.taped === null ? 0 : Math.floor(TAPE_BYTES / (keep.taped.residualBytes + 1));
+    this.tapeRoom = keep.taped === null ? 0 : Math.floor(keep.tapeBytes / (keep.taped.residualBytes + 1));
     this.outputs = [];
     this.prepareOutputs();
   }
@@ -235,7 +236,7 @@ class Integrator {
     const { ws, session } = this;
     this.evaluations++;
     ws.put(session.t, t);
-    ws.run(this.programs.rhs, [session.t, u, ...session.operands], [slope], session.context);
+    session.run(this.programs.rhs, [session.t, u, ...session.operands], [slope]);
   }
 
   private *firstStep(): Loop<number> {
@@ -245,17 +246,12 @@ class Integrator {
     const [slope] = session.slopes;
     this.evaluate(this.t, this.u, slope);
     this.started = true;
-    ws.run(programs.sizes, [this.u, slope], [session.sizes], session.context);
+    session.run(programs.sizes, [this.u, slope], [session.sizes]);
     const [d0, d1] = yield* this.read(session.sizes);
     const h0 = firstProbe(d0, d1);
     ws.put(session.t, this.t);
     ws.put(session.h, h0 * this.direction);
-    ws.run(
-      programs.probe,
-      [session.t, session.h, this.u, slope, ...session.operands],
-      [session.error],
-      session.context,
-    );
+    session.run(programs.probe, [session.t, session.h, this.u, slope, ...session.operands], [session.error]);
     this.evaluations++;
     const [change] = yield* this.read(session.error);
     const h = startingStep(h0, d1, change / h0, programs.tableau.order);
@@ -293,8 +289,10 @@ class Integrator {
     ws.put(session.t, this.t);
     ws.put(session.h, h);
     inputs[2] = this.u;
+    // Unread where the step computes its first slope itself; but a place that holds something.
+    inputs[3] = inside ? this.u : session.slopes[0];
     const step = tape === undefined || keep.taped === null ? programs.step(this.adaptive) : keep.taped.step;
-    ws.run(step, inputs, outputs, session.context);
+    session.run(step, inputs, outputs);
   }
 
   private accept(h: number): void {
@@ -315,7 +313,7 @@ class Integrator {
       const w = session.weightsFor(m);
       ws.write(w, programs.denseMatrix(h, saves.thetas));
       const ks = slopes.slice(0, programs.denseStages);
-      ws.run(programs.interpolate(m), [w, this.u, ...ks], [(this.rows as Rows).at(this.saved, m)], session.context);
+      session.run(programs.interpolate(m), [w, this.u, ...ks], [(this.rows as Rows).at(this.saved, m)]);
     }
     this.saved += m;
     for (let i = 0; i < saves.atEnd; i++) this.rows?.set(this.saved++, u1);
@@ -355,7 +353,7 @@ class Integrator {
     this.tryStep(h);
     const errors = ws.cell(this.u.shape);
     const slopes = session.slopes.slice(0, this.stages);
-    ws.run(programs.componentErrors, [session.h, this.u, this.spare, ...slopes], [errors], session.context);
+    session.run(programs.componentErrors, [session.h, this.u, this.spare, ...slopes], [errors]);
     const found = largest(yield* this.read(errors));
     ws.free([errors]);
     return found;
@@ -390,7 +388,7 @@ class Integrator {
 
   private finished(retcode: Retcode): Integration {
     const u = this.rows === null ? this.ws.copy(this.u) : this.rows.take();
-    const steps = { t: this.times, h: this.sizes, saves: this.saves, rowsAtStart: this.rowsAtStart };
+    const steps = { t: this.times, h: this.sizes, saves: this.saves, rowsAtStart: this.rowsAtStart, end: this.t };
     return { u, steps, states: this.kept, tapes: this.tapes, stats: this.stats, retcode };
   }
 }

@@ -1,6 +1,7 @@
 /**
  * The initial value problem `du/dt = f(u, p, t)`, `u(t0) = u0`.
  */
+import { describe } from '../../src/core/options.js';
 import { isTensor, leavesWithPaths, formatPath, type Tensor, type Tree } from '../../src/core/tree.js';
 
 /** A time: a number, or a scalar tensor when its derivative is wanted. */
@@ -36,13 +37,15 @@ export function odeProblem<U extends Tree, P>(
 ): OdeProblem<U, P> {
   if (typeof f !== 'function') throw new TypeError(`odeProblem: f must be a function (u, p, t) => du, got ${typeof f}`);
   const leaves = leavesWithPaths(u0);
-  if (leaves.length === 0) throw new TypeError('odeProblem: u0 must be a tensor or a tree of tensors');
+  if (leaves.length === 0)
+    throw new TypeError(`odeProblem: u0 must be a tensor or a tree of tensors, got ${describe(u0)}`);
   for (const { leaf, path } of leaves) {
     if (leaf.dtype === 'float32') continue;
     throw new TypeError(`odeProblem: u0 at ${formatPath(path)} must be float32, got ${leaf.dtype}`);
   }
   const span: unknown = tspan; // the types do not bind callers from JavaScript
-  if (!Array.isArray(span) || span.length !== 2) throw new TypeError('odeProblem: tspan must be [t0, t1]');
+  if (!Array.isArray(span) || span.length !== 2)
+    throw new TypeError(`odeProblem: tspan must be [t0, t1], got ${describe(span)}`);
   checkTime('t0', tspan[0]);
   checkTime('t1', tspan[1]);
   return Object.freeze({ kind: 'ode', f, u0, tspan, p });

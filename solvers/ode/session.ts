@@ -1,11 +1,11 @@
 /**
  * The places in which one integration runs: made once, and used again by the next run of the same solve.
  */
-import { openWorkspace } from '../../src/graph/program.js';
+import { openWorkspace, type Program } from '../../src/graph/program.js';
 import type { Buffer } from '../../src/graph/executor.js';
-import type { RunContext } from '../../src/graph/primitive.js';
+import { nested, type RunContext } from '../../src/graph/primitive.js';
 import type { Cell, Workspace } from '../../src/graph/workspace.js';
-import type { Spec } from '../../src/graph/graph.js';
+import { PRIMITIVE, type Spec } from '../../src/graph/graph.js';
 import { totalSize } from '../../src/graph/partition.js';
 import { SCALAR } from './field.js';
 import type { StepPrograms } from './programs.js';
@@ -29,6 +29,8 @@ export class Session {
   private tapesUsed = 0;
   private tapeSpecs: readonly Spec[] = [];
   private readonly named = new Map<string, Cell>();
+  /** Is something within the field that leaves records of its runs? */
+  private readonly nests: boolean;
 
   constructor(
     readonly programs: StepPrograms,
@@ -37,6 +39,7 @@ export class Session {
   ) {
     const { field, tableau } = programs;
     const ws = openWorkspace(context);
+    this.nests = field.graph.nodes.some(({ kernel }) => kernel === PRIMITIVE);
     this.ws = ws;
     const scalar = (): Cell => ws.cell(SCALAR.shape);
     [this.t, this.h, this.error] = [scalar(), scalar(), scalar()];
@@ -52,6 +55,20 @@ export class Session {
     operands.forEach((buffer, i) => {
       this.ws.bind(this.operands[i], buffer);
     });
+  }
+
+  /** Run a program of this solve. What solves within the field leave behind is freed after it. */
+  run(program: Program, inputs: readonly Cell[], outputs: readonly Cell[]): void {
+    if (!this.nests) {
+      this.ws.run(program, inputs, outputs, this.context);
+      return;
+    }
+    const { context, end } = nested(this.context);
+    try {
+      this.ws.run(program, inputs, outputs, context);
+    } finally {
+      end();
+    }
   }
 
   /** A place for a state that stays until the session is released. */

@@ -79,6 +79,7 @@ function prepare(
     tableau: algorithm.tableau,
     tolerance: parsed,
     keepEvery: parsed.adjoint.keepEvery,
+    tapeBytes: parsed.adjoint.tapeBytes,
     plan: planOf(parsed, t0, t1),
     onFinish: (result) => {
       onFinish(result);

@@ -11,14 +11,14 @@ import { backpropagate } from '../../src/graph/differentiate.js';
 import type { Spec } from '../../src/graph/graph.js';
 import { replay } from '../../src/graph/program.js';
 import type { Buffer } from '../../src/graph/executor.js';
-import type { Gradual, Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
+import { atOnce, type Gradual, type Primitive, type RunContext, type VjpCall } from '../../src/graph/primitive.js';
 import { currentTrace, traceGraph, type Trace } from '../../src/graph/trace.js';
 import { gmres } from '../linear/algorithms.js';
 import type { Loop } from '../../src/graph/workspace.js';
 import type { NonlinearAlgorithm } from '../nonlinear/algorithm.js';
 import { anderson } from '../nonlinear/anderson.js';
 import { NonlinearSolveError } from '../nonlinear/error.js';
-import { atOnce, bindAll, Runner, type Outcome } from '../nonlinear/run.js';
+import { bindAll, NEEDS_VALUES, Runner, type Outcome } from '../nonlinear/run.js';
 import { fresh, System } from '../nonlinear/system.js';
 import { isSuccessful } from '../retcode.js';
 import type { ImplicitAdjoint } from './equilibrium-adjoint.js';
@@ -93,7 +93,7 @@ export function implicitSolve(node: ImplicitNode, transposed: boolean): Primitiv
   return {
     name: transposed ? 'implicit adjoint' : 'implicit derivative',
     outputs: [system.state],
-    run: (inputs, context) => atOnce(run(inputs, context)),
+    run: (inputs, context) => atOnce(run(inputs, context), NEEDS_VALUES),
     gradually: run,
     vjp: (call) => derivative(node, transposed, call),
     dispose: () => {

@@ -33,6 +33,7 @@ export interface SolveNode {
   readonly tolerance: Tolerance;
   readonly plan: SolvePlan;
   readonly keepEvery: number;
+  readonly tapeBytes: number;
   /** Set when a derivative is recorded: from then on the forward pass keeps what that needs. */
   readonly adjoint: { wanted: Wanted | null };
   readonly programs: StepPrograms;
@@ -54,6 +55,8 @@ export interface SolveRecord {
   /** What each step kept of its stages, and the programs that use it; undefined for steps that are computed again. */
   readonly tapes: readonly (readonly Cell[] | undefined)[];
   readonly taped: TapedPrograms | null;
+  /** The operands whose cotangents the tapes give. */
+  readonly operands: readonly boolean[];
   /** Whose states and tapes these are. */
   readonly session: Session;
   readonly plan: Plan;

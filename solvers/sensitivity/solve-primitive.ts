@@ -10,7 +10,7 @@ import { backpropagate, DifferentiationError } from '../../src/graph/differentia
 import type { Buffer } from '../../src/graph/executor.js';
 import type { Spec } from '../../src/graph/graph.js';
 import { readsAtOnce } from '../../src/graph/buffer-workspace.js';
-import type { Gradual, Primitive, RunContext, VjpCall } from '../../src/graph/primitive.js';
+import { atOnce, type Gradual, type Primitive, type RunContext, type VjpCall } from '../../src/graph/primitive.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
 import { reading } from '../../src/graph/workspace.js';
 import { SCALAR, tangentField } from '../ode/field.js';
@@ -45,7 +45,8 @@ function* resolvePlan(node: SolveNode, inputs: readonly Buffer[], context: RunCo
     };
   }
   const { steps } = recordOf(context, inputs[LEADING + node.field.operands.length]);
-  return { ...plan, t0, t1, stepping: { kind: 'recorded', steps }, maxSteps: Infinity, dtMin: 0 };
+  // Where the other solve stopped early, so does this one.
+  return { ...plan, t0, t1: steps.end, stepping: { kind: 'recorded', steps }, maxSteps: Infinity, dtMin: 0 };
 }
 
 /** A run of the forward node is known by its ticket: that number is handed to whatever builds on the run. */
@@ -97,7 +98,7 @@ export function solvePrimitive(node: SolveNode): Primitive {
       { shape: [STATISTICS.length], dtype: 'int32' },
       { shape: [], dtype: 'int32' },
     ],
-    run: (inputs, context) => atOnce(forward(node, inputs, context, false)),
+    run: (inputs, context) => atOnce(forward(node, inputs, context, false), NEEDS_VALUES),
     gradually: (inputs, context) => forward(node, inputs, context, true),
     vjp: (call) => solveVjp(node, call),
     dispose: () => {
@@ -125,7 +126,8 @@ function* forward(
   let remembered = false;
   try {
     session.bind(inputs[0], operands);
-    const keep = { every: adjoint.wanted === null ? 0 : node.keepEvery, taped: tapedFor(node) };
+    const taped = tapedFor(node);
+    const keep = { every: adjoint.wanted === null ? 0 : node.keepEvery, taped, tapeBytes: node.tapeBytes };
     const result = yield* reading(ws, integrate(session, resolved, keep, ws.immediate || canWait));
     try {
       node.onFinish(result);
@@ -139,7 +141,7 @@ function* forward(
     let ticket = NO_TICKET;
     if (adjoint.wanted !== null) {
       const { steps, states, tapes } = result;
-      const record: SolveRecord = { steps, states, tapes, taped: keep.taped, plan: resolved, session };
+      const record: SolveRecord = { steps, states, tapes, taped, operands: adjoint.wanted.operands, plan: resolved, session }; // prettier-ignore
       ticket = context.records.push(record) - 1;
       context.onEnd(release);
       remembered = true;
@@ -160,14 +162,6 @@ function* backward(
   const record = recordOf(context, ticket);
   const sweep = new Sweep(node, record, inputs, wanted);
   return yield* reading(record.session.ws, sweep.run());
-}
-
-/** Run where nothing waits. */
-function atOnce<T>(computation: Gradual<T>): T {
-  const turn = computation.next();
-  if (turn.done === true) return turn.value;
-  computation.return(undefined as never); // frees what it holds
-  throw new Error(NEEDS_VALUES);
 }
 
 function solveVjp(node: SolveNode, { inputs, outputs, dys, needed }: VjpCall): (Tensor | null)[] {
@@ -198,7 +192,7 @@ function adjointPrimitive(node: SolveNode, wanted: readonly boolean[]): Primitiv
   return {
     name: `solve adjoint (${node.tableau.name})`,
     outputs: specs.filter((_, i) => wanted[i]),
-    run: (inputs, context) => atOnce(backward(node, wanted, inputs, context)),
+    run: (inputs, context) => atOnce(backward(node, wanted, inputs, context), NEEDS_VALUES),
     gradually: (inputs, context) => backward(node, wanted, inputs, context),
     vjp: ({ inputs, dys, needed }) => {
       // Directions w: the adjoint is linear in its cotangent with the transposed Jacobian J, so the cotangent of the

@@ -43,7 +43,7 @@ export class Sweep {
     session.bind(inputs[0], inputs.slice(LEADING, LEADING + field.operands.length));
     const asked = wanted.slice(LEADING, LEADING + field.operands.length);
     // What tapes were made for serves all derivatives of this solve: their operands are summed together.
-    this.needed = record.taped === null ? asked : (node.adjoint.wanted?.operands ?? asked);
+    this.needed = record.taped === null ? asked : record.operands;
     this.time = TIMES.some((i) => wanted[i]);
     const given = inputs[LEADING + field.operands.length];
     this.cotangent = session.slot('cotangent', given.shape);
@@ -109,11 +109,10 @@ export class Sweep {
     const program = node.programs.pullback(m, this.needed, time);
     const times = time ? ['dt', 'dh'].map((name) => session.place(name, [])) : [];
     if (time && m > 0) times.push(session.place(`dW ${m}`, [m, node.programs.denseStages]));
-    ws.run(
+    session.run(
       program,
       [session.t, session.h, u, du.now, ...saved, ...session.operands, ...sums.map(({ now }) => now)],
       [du.next, ...sums.map(({ next }) => next), ...times],
-      session.context,
     );
     exchange(du);
     sums.forEach(exchange);
@@ -135,7 +134,7 @@ export class Sweep {
       spread.push(session.place('dK', [programs.denseStages, ...shape]), session.place('dV', shape));
       const w = session.weightsFor(m);
       ws.write(w, programs.denseMatrix(h[i], thetas));
-      ws.run(programs.spread(m), [w, this.rowsOf(first, m)], spread, session.context);
+      session.run(programs.spread(m), [w, this.rowsOf(first, m)], spread);
     }
     ws.put(session.t, t[i]);
     ws.put(session.h, h[i]);
@@ -144,7 +143,7 @@ export class Sweep {
     const before = [session.t, session.h, record.states[i] as Cell, ...session.operands];
     const cotangents = [du.now, dk.now, ...spread, ...sums.map(({ now }) => now)];
     const next = [du.next, ...(fsal ? [dk.next] : []), ...sums.map((sum) => sum.next)];
-    ws.run(m > 0 ? dense : plain, [...before, ...cotangents, ...tape], next, session.context);
+    session.run(m > 0 ? dense : plain, [...before, ...cotangents, ...tape], next);
     exchange(du);
     sums.forEach(exchange);
     if (fsal) exchange(dk);
@@ -161,7 +160,7 @@ export class Sweep {
     ws.put(session.t, t[i]);
     const inputs = [session.t, this.stateAt(i), dk.now, ...session.operands, du.now, ...sums.map(({ now }) => now)];
     const outputs = [du.next, ...sums.map(({ next }) => next)];
-    ws.run(node.programs.slopePullback(this.needed), inputs, outputs, session.context);
+    session.run(node.programs.slopePullback(this.needed), inputs, outputs);
     exchange(du);
     sums.forEach(exchange);
   }
@@ -216,7 +215,7 @@ export class Sweep {
     const { ws } = session;
     const [slope] = session.slopes;
     ws.put(session.t, t);
-    ws.run(node.programs.rhs, [session.t, u, ...session.operands], [slope], session.context);
+    session.run(node.programs.rhs, [session.t, u, ...session.operands], [slope]);
     const f = yield* this.read(slope);
     const cotangent = yield* this.read(g);
     return f.reduce((sum, x, i) => sum + x * cotangent[i], 0);
@@ -259,7 +258,7 @@ export class Sweep {
 
   private addTo(sum: Pair, term: Cell): void {
     const { session, node } = this;
-    session.ws.run(node.programs.sum, [sum.now, term], [sum.next], session.context);
+    session.run(node.programs.sum, [sum.now, term], [sum.next]);
     exchange(sum);
   }
 
@@ -280,9 +279,9 @@ export class Sweep {
         const u1 = session.place(`recomputed ${j - first}`, u.shape);
         ws.put(session.t, steps.t[j]);
         ws.put(session.h, steps.h[j]);
-        ws.run(node.programs.rhs, [session.t, u, ...session.operands], [slopes[0]], session.context);
+        session.run(node.programs.rhs, [session.t, u, ...session.operands], [slopes[0]]);
         const inputs = [session.t, session.h, u, slopes[0], ...session.operands];
-        ws.run(node.programs.step(false), inputs, [u1, ...later], session.context);
+        session.run(node.programs.step(false), inputs, [u1, ...later]);
         recomputed.push(u1);
       }
     }

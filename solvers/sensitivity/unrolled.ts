@@ -6,11 +6,11 @@ import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import type { Spec } from '../../src/graph/graph.js';
 import type { Buffer } from '../../src/graph/executor.js';
-import type { Gradual, Primitive, RunContext } from '../../src/graph/primitive.js';
+import { atOnce, type Gradual, type Primitive, type RunContext } from '../../src/graph/primitive.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
 import { reading, type Cell, type Loop } from '../../src/graph/workspace.js';
 import type { Recorded } from '../nonlinear/algorithm.js';
-import { atOnce, bindAll } from '../nonlinear/run.js';
+import { bindAll, NEEDS_VALUES } from '../nonlinear/run.js';
 import { Sessions, type Session, type Step } from '../nonlinear/session.js';
 import type { System } from '../nonlinear/system.js';
 
@@ -142,7 +142,7 @@ export function unrolledAdjoint(
   return {
     name: 'unrolled adjoint',
     outputs,
-    run: (inputs, context) => atOnce(run(inputs, context)),
+    run: (inputs, context) => atOnce(run(inputs, context), NEEDS_VALUES),
     gradually: run,
     dispose: () => {
       sessions.dispose();

@@ -24,6 +24,7 @@ export {
 export { OptionError } from './options.js';
 export { defineLayer, layerToString } from './print.js';
 export * from './random.js';
+export { getIn, mapIn, setIn, shareParameters, type PathIn, type ValueAt } from './surgery.js';
 export {
   disposeTree,
   flatten,

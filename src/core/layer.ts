@@ -27,6 +27,8 @@ export interface Layer<X, Y, P extends Tree, S extends StateTree> {
   readonly countParameters?: () => number;
   /** How the layer prints; without it, it prints as `Layer()`. */
   readonly display?: LayerDisplay;
+  /** The same layer around other children, named as in `display.children`, where that can be made. */
+  readonly rebuild?: (children: Readonly<Record<string, AnyLayer>>) => AnyLayer;
 }
 
 export interface LayerDisplay {
@@ -90,6 +92,22 @@ export function apply<X, Y, P extends Tree, S extends StateTree>(layer: Layer<X,
   return layer.apply(x, ps, st);
 }
 
+/** Takes the place of `layer.apply` for layers inside others; it must call that itself. */
+export type Interceptor = (layer: AnyLayer, x: unknown, ps: Tree, st: StateTree) => [unknown, StateTree];
+
+let interceptor: Interceptor | undefined;
+
+/** Run `f`; whatever it applies by {@link applyChild} or {@link applyInner} goes through `intercept`. */
+export function withInterceptor<T>(intercept: Interceptor, f: () => T): T {
+  const outer = interceptor;
+  interceptor = intercept;
+  try {
+    return f();
+  } finally {
+    interceptor = outer;
+  }
+}
+
 /** Apply a child under its name, so that errors and traced operations know where they are. */
 export function applyChild<X, Y, P extends Tree, S extends StateTree>(
   name: string,
@@ -98,7 +116,17 @@ export function applyChild<X, Y, P extends Tree, S extends StateTree>(
   ps: P,
   st: S,
 ): [Y, S] {
-  return inScope(name, () => layer.apply(x, ps, st));
+  return inScope(name, () => applyInner(layer, x, ps, st));
+}
+
+/** Apply the one layer of a wrapper, which is where the wrapper is. */
+export function applyInner<X, Y, P extends Tree, S extends StateTree>(
+  layer: Layer<X, Y, P, S>,
+  x: X,
+  ps: P,
+  st: S,
+): [Y, S] {
+  return interceptor === undefined ? layer.apply(x, ps, st) : (interceptor(layer, x, ps, st) as [Y, S]);
 }
 
 /** Parameters alone, from a key of their own: what `setup` makes first. */

@@ -22,7 +22,8 @@ export class OptionError extends TypeError {
   }
 }
 
-function describe(x: unknown): string {
+/** A value in a few words, for messages that say what was given. */
+export function describe(x: unknown): string {
   if (typeof x === 'string') return JSON.stringify(x);
   if (typeof x === 'function') return x.name === '' ? 'a function' : `the function ${x.name}`;
   if (isTensor(x)) return `a ${x.dtype} tensor [${x.shape.join(', ')}]`;
@@ -96,6 +97,8 @@ function problemsOf(issue: z.core.$ZodIssue, known: readonly string[], input: un
  */
 export function parseOptions<S extends z.ZodObject>(schema: S, input: unknown, where: string): z.output<S> {
   const given = input ?? {};
+  // A tensor is an object too, and its fields would be listed one by one.
+  if (isTensor(given)) throw new OptionError(where, [`options: expected an object, got ${describe(given)}`]);
   const result = schema.safeParse(given);
   if (result.success) return result.data;
   const known = Object.keys(schema.shape);

@@ -2,7 +2,16 @@
  * Parts of trees by path: look, replace, take out, put back. Trees are never changed; what is not on the path is shared.
  */
 import { nearest } from './options.js';
-import { formatPath, isRecord, isTensor, TreeError, type Path, type StateTree, type Tree } from './tree.js';
+import {
+  checkSameTree,
+  formatPath,
+  isRecord,
+  isTensor,
+  TreeError,
+  type Path,
+  type StateTree,
+  type Tree,
+} from './tree.js';
 
 type Digit = `${number}`;
 
@@ -86,11 +95,7 @@ function withChild(node: unknown, step: string | number, value: unknown): unknow
 function change(where: string, node: unknown, path: Path, depth: number, f: (value: unknown) => unknown): unknown {
   if (depth === path.length) return f(node);
   const step = path[depth];
-  return withChild(
-    node,
-    step,
-    change(where, child(where, node, path.slice(0, depth), step), path, depth + 1, f),
-  );
+  return withChild(node, step, change(where, child(where, node, path.slice(0, depth), step), path, depth + 1, f));
 }
 
 /**
@@ -142,7 +147,9 @@ export function takeOut(
     rest = change(where, rest, path.slice(0, -1), 0, (node) => {
       taken[text] = child(where, node, path.slice(0, -1), last);
       if (!isRecord(node)) {
-        throw new TreeError(`${where}: ${text} is a place in an array, from which nothing can be taken; take the array`);
+        throw new TreeError(
+          `${where}: ${text} is a place in an array, from which nothing can be taken; take the array`,
+        );
       }
       return Object.fromEntries(Object.entries(node).filter(([name]) => name !== last));
     });
@@ -150,13 +157,37 @@ export function takeOut(
   return { rest, taken };
 }
 
-/** The inverse of {@link takeOut}, as far as a tree is concerned: fields may have another order. */
-export function putBack(where: string, tree: unknown, parts: Readonly<Record<string, unknown>>): unknown {
-  return Object.entries(parts).reduce((whole, [text, value]) => {
-    const path = parsePath(text, where);
-    return change(where, whole, path.slice(0, -1), 0, (node) => ({
-      ...(node as object),
-      [path[path.length - 1]]: value,
-    }));
-  }, tree);
+/** Groups of two paths or more. @throws TypeError */
+export function checkGroups(where: string, groups: readonly (readonly string[])[]): void {
+  const given: unknown = groups;
+  const isGroup = (g: unknown): boolean => Array.isArray(g) && g.length >= 2 && g.every((p) => typeof p === 'string');
+  if (Array.isArray(given) && given.every(isGroup)) return;
+  throw new TypeError(`${where}: groups must be arrays of two paths or more, such as [["layer1", "layer3"]]`);
+}
+
+/** {@link getIn} without its types. */
+export function valueAt(where: string, tree: unknown, path: string): unknown {
+  const steps = parsePath(path, where);
+  return steps.reduce<unknown>((node, step, i) => child(where, node, steps.slice(0, i), step), tree);
+}
+
+/**
+ * The parameters with the same tensors at all paths of a group: those of its first.
+ *
+ * A gradient still has an entry for each place, so that training moves them apart again; for parameters that stay one, see
+ * {@link tieParameters}.
+ *
+ * @param groups `[['layer1', 'layer3'], ['encoder.weight', 'decoder.weight']]`.
+ * @throws TypeError for a group of fewer than two paths; TreeError where a path leads nowhere or structure or shapes differ.
+ */
+export function shareParameters<P extends Tree>(ps: P, groups: readonly (readonly string[])[]): P {
+  const where = 'shareParameters';
+  checkGroups(where, groups);
+  return groups.reduce<unknown>((tree, [first, ...rest]) => {
+    const shared = valueAt(where, tree, first);
+    return rest.reduce<unknown>((whole, path) => {
+      checkSameTree(shared, valueAt(where, whole, path), `${where}: "${path}" cannot be "${first}"`);
+      return change(where, whole, parsePath(path, where), 0, () => shared);
+    }, tree);
+  }, ps) as P;
 }

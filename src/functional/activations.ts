@@ -1,12 +1,12 @@
 /**
  * Activations as functions of tensors, each in a form that neither overflows nor loses its derivative, to any order.
  *
- * The list is NNlib.jl's with camelCase names, without its random `rrelu` and its `_fast` variants (the plain ones are
- * fast here). At a kink the derivative is that of one of the two sides; where a form below matters, its comment says why.
+ * The list is NNlib.jl's with camelCase names, without its `_fast` variants (the plain ones are fast here). At a kink the derivative is that of one of the two sides; where a form below matters, its comment says why.
  */
 import * as tf from '@tensorflow/tfjs';
 import { constant } from '../core/constant.js';
 import { nearest } from '../core/options.js';
+import { uniform, type Key } from '../core/random.js';
 import { scopeNote } from '../core/scope.js';
 import { isTensor, type Tensor } from '../core/tree.js';
 import { functionName } from './function-name.js';
@@ -66,6 +66,9 @@ export const geluTanh = (x: Tensor): Tensor =>
     return tf.mul(x, tf.sigmoid(times(Math.sqrt(8 / Math.PI), inner)));
   });
 
+/** `x σ(1.702 x)`, gelu's rougher approximation (to 0.02). Hendrycks and Gimpel 2016. */
+export const geluSigmoid = (x: Tensor): Tensor => tidy(() => tf.mul(x, tf.sigmoid(times(1.702, x))));
+
 /** `1 / (1 + exp(-x))`. */
 export const sigmoid = (x: Tensor): Tensor => tf.sigmoid(x);
 
@@ -124,6 +127,27 @@ export const softmax = (x: Tensor): Tensor => tf.softmax(x);
 export const logSoftmax = (x: Tensor): Tensor => tf.logSoftmax(x);
 
 /**
+ * `log Σ exp(x)`, with the maximum taken out before the exponential.
+ *
+ * @param axis The axis that is summed over, and goes. Default: the last.
+ */
+export const logSumExp = (x: Tensor, axis = -1): Tensor => tf.logSumExp(x, axis);
+
+/**
+ * `x` above 0, `slope x` below, each slope drawn evenly from `[lower, upper)`. Xu, Wang, Chen and Li 2015.
+ *
+ * Not among the names a layer takes, because it needs a key. In test mode `leakyRelu(x, (lower + upper) / 2)` stands for it.
+ *
+ * @param lower Default 1/8.
+ * @param upper Default 1/3.
+ */
+export const rrelu = (x: Tensor, key: Key, lower = 1 / 8, upper = 1 / 3): Tensor =>
+  tidy(() => {
+    const slopes = uniform(key, x.shape, { minval: lower, maxval: upper });
+    return tf.where(tf.greater(x, constant(0)), x, tf.mul(x, slopes));
+  });
+
+/**
  * `a σ(b)`, with `a` and `b` the two halves of `x`. Not among the names a layer takes, because it halves the features.
  *
  * @param axis The axis that is halved. Default: the last.
@@ -153,6 +177,7 @@ export const activations = Object.freeze({
   selu,
   gelu,
   geluTanh,
+  geluSigmoid,
   sigmoid,
   hardSigmoid,
   logSigmoid,

@@ -83,6 +83,20 @@ function loss<S extends z.ZodRawShape>(
   };
 }
 
+/**
+ * A loss of one's own, from what it is for each element: checks of shapes, options and the mean or the sum come with it.
+ *
+ * @param term `(prediction, target) => terms`, of tf operations; the target is float32 by then.
+ * @param name For its messages.
+ *
+ * @example
+ * const quartic = genericLoss((p, y) => tf.pow(tf.sub(p, y), 4), 'quartic');
+ */
+export function genericLoss(term: (prediction: Tensor, target: Tensor) => Tensor, name = 'genericLoss'): Loss {
+  if (typeof term !== 'function') throw new TypeError(`genericLoss: expected a function, got ${describe(term)}`);
+  return loss(name, {}, term);
+}
+
 /** Integer labels `[...samples]` as one-hot rows `[...samples, classes]`; anything else as it is. */
 function asDistribution(prediction: Tensor, target: Tensor): Tensor {
   if (!isTensor(prediction) || !isTensor(target)) return target;

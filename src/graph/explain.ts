@@ -2,6 +2,8 @@
  * A compiled function's program as text.
  */
 import * as tf from '@tensorflow/tfjs';
+import { flattenArguments } from './arguments.js';
+import { traceFunction } from './compile.js';
 import type { Attrs } from './engine.js';
 import { CAPTURED, CONSTANT, formatShape, INPUT, PRIMITIVE, sizeOf, splatOf, type Graph, type Node, type Value } from './graph.js'; // prettier-ignore
 import type { PrimitiveAttrs } from './primitive.js';
@@ -74,21 +76,32 @@ export function formatGraph({ nodes, inputs, outputs }: Graph): string {
 }
 
 /**
- * What a compiled function does for arguments like these: its operations in order, with shapes, constants and the layer
+ * What a function does when compiled, for arguments like these: its operations in order, with shapes, constants and the layer
  * each belongs to. Values over 1 kB that tracing has frozen into the program are listed at the end: a random draw or a
  * table that was meant to be an argument shows there.
  *
  * On the compiled backend the code that runs follows: its kernels as formulas with what was fused into each, the calls of the host and why
  * they are needed, the arena, and arithmetic operations and bytes in all.
  *
- * @param compiled A function made by `compile`.
- * @param args Arguments as for a call; the function is traced if it has not been for this signature, and not run.
+ * @param f A function made by `compile`, which is traced if it has not been for this signature; or any other, which is traced
+ *   for this. It is not run.
+ * @param args Arguments as for a call.
  */
 export function explain<A extends unknown[]>(
-  compiled: ((...args: A) => unknown) & { readonly programFor: (...args: unknown[]) => Program },
+  f: ((...args: A) => unknown) & { readonly programFor?: (...args: unknown[]) => Program },
   ...args: A
 ): string {
-  const program = compiled.programFor(...args);
+  if (typeof f !== 'function') throw new TypeError(`explain: the first argument must be a function, got ${typeof f}`);
+  if (f.programFor !== undefined) return text(f.programFor(...args));
+  const { program } = traceFunction(f as (...args: never[]) => unknown, flattenArguments(args));
+  try {
+    return text(program);
+  } finally {
+    program.dispose();
+  }
+}
+
+function text(program: Program): string {
   const described = program.executable().describe?.();
   return [formatGraph(program.graph), ...(described === undefined ? [] : ['', described])].join('\n');
 }

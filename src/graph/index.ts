@@ -2,6 +2,7 @@ export { compile, type Compiled, type CompileOptions, type CompileStats } from '
 export { DifferentiationError } from './differentiate.js';
 export { explain } from './explain.js';
 export { ExecutionError } from './kernels.js';
+export { f32, f64 } from './precision.js';
 export { scan, type ScanOptions } from './scan.js';
 export { TraceError } from './trace.js';
 export {

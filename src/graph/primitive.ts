@@ -52,6 +52,33 @@ export interface VjpCall {
   readonly needed: readonly boolean[];
 }
 
+/** A context for a run within another one: its records come after those of the other, and `end` frees what was left in it. */
+export function nested(outer: Pick<RunContext, 'backend' | 'backendName' | 'records'>): {
+  readonly context: RunContext;
+  readonly end: () => void;
+} {
+  const { backend, backendName, records } = outer;
+  const before = records.length;
+  const endings: (() => void)[] = [];
+  const onEnd = (free: () => void): void => {
+    endings.push(free);
+  };
+  const end = (): void => {
+    for (const free of endings.splice(0)) free();
+    records.length = before;
+  };
+  return { context: { backend, backendName, records, onEnd }, end };
+}
+
+/** Run where nothing waits. `needsValues` is what is wrong when it would have to. */
+export function atOnce<T>(computation: Gradual<T>, needsValues: string): T {
+  const turn = computation.next();
+  if (turn.done === true) return turn.value;
+  const error = new Error(needsValues);
+  computation.throw(error); // there, so that it frees what it holds
+  throw error;
+}
+
 export interface PrimitiveAttrs {
   readonly primitive: Primitive;
 }

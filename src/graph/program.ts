@@ -7,7 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { backpropagate } from './differentiate.js';
-import { activeBackend, engineInternals, tapeIsOn, withoutTape } from './engine.js';
+import { activeBackend, engineInternals, tapeIsOn, withBackend, withoutTape } from './engine.js';
 import { share, type Buffer, type Executable, type Executor } from './executor.js';
 import {
   CAPTURED,
@@ -24,7 +24,7 @@ import {
   type Value,
 } from './graph.js';
 import { interpreter } from './interpret.js';
-import type { Gradual, PrimitiveAttrs, RunContext } from './primitive.js';
+import { nested, type Gradual, type PrimitiveAttrs, type RunContext } from './primitive.js';
 import { forRunning, simplify } from './simplify.js';
 import { currentTrace, Trace, traceGraph } from './trace.js';
 import type { Workspace } from './workspace.js';
@@ -82,6 +82,9 @@ export class Program {
   private adjoint: Program | undefined;
   /** Whoever held this program has let it go; what it holds from then on is freed after each run. */
   private disposed = false;
+  /** Runs that wait for numbers, and whether what is held is to be freed after the last of them. */
+  private waiting = 0;
+  private isDue = false;
 
   /** @param isSimple - The graph is what `simplify` made, or a part of that. */
   constructor(graph: Graph, isSimple = false) {
@@ -115,9 +118,11 @@ export class Program {
     return inContext((own) => this.executable().run(inputs, captured, own));
   }
 
-  /** Free what is held between runs; a later run uploads it again. */
+  /** Free what is held between runs, as soon as none is waiting for a number; a later run uploads it again. */
   dispose(): void {
     this.disposed = true;
+    this.isDue = this.waiting > 0;
+    if (this.isDue) return;
     for (const executable of this.executables.values()) executable.dispose();
     this.executables.clear();
     for (const { kernel, attrs } of this.graph.nodes) {
@@ -165,15 +170,17 @@ export class Program {
     const held = [...inputs.map((t) => bufferOf(t, 'an argument')), ...this.capturedBuffers()];
     const own = held.map((buffer) => share(backend, buffer));
     const [given, captured] = [own.slice(0, inputs.length), own.slice(inputs.length)];
+    this.waiting++;
     try {
       const results =
         executable.gradually === undefined
           ? executable.run(given, captured, context)
-          : await finish(executable.gradually(given, captured, context));
+          : await finish(executable.gradually(given, captured, context), context.backendName);
       return results.map((buffer) => engineInternals().makeTensorFromTensorInfo(buffer, backend));
     } finally {
       end();
       for (const { dataId } of own) backend.disposeData(dataId);
+      if (--this.waiting === 0 && this.isDue) this.dispose();
     }
   }
 
@@ -199,6 +206,8 @@ export class Program {
     if (floating.length === 0 || !outputs.some((v) => v.dtype === 'float32')) {
       return withoutTape(() => this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf));
     }
+    // The derivative is computed where the value was, in the same precision.
+    const { name } = activeBackend();
     const evaluate = tf.customGrad((...args) => {
       const save = args.pop() as unknown as (tensors: tf.Tensor[]) => void;
       const results = this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf);
@@ -211,7 +220,7 @@ export class Program {
         const given = operands.map((t) => (t.dtype === 'float32' ? saved[next++] : t));
         const adjoint = this.adjointProgram();
         try {
-          return adjoint.run([...given, dy]);
+          return withBackend(name, () => adjoint.run([...given, dy]));
         } finally {
           // The tape of tfjs outlives a program that ran only once.
           if (this.disposed) adjoint.dispose();
@@ -318,16 +327,9 @@ export function tensorOf(buffer: Buffer): tf.Tensor {
 }
 
 /** A context for one run, and how to free what was left in it afterwards. */
-function openContext(): { context: RunContext; end: () => void } {
+function openContext(): { readonly context: RunContext; readonly end: () => void } {
   const { name, backend } = activeBackend();
-  const endings: (() => void)[] = [];
-  const onEnd = (free: () => void): void => {
-    endings.push(free);
-  };
-  const end = (): void => {
-    for (const free of endings) free();
-  };
-  return { context: { backend, backendName: name, records: [], onEnd }, end };
+  return nested({ backend, backendName: name, records: [] });
 }
 
 /** Give `f` a context for one run. */
@@ -340,18 +342,22 @@ export function inContext<T>(f: (context: RunContext) => T): T {
   }
 }
 
-/** Drive a computation to its end, waiting for each number it asks for. */
-async function finish<T>(computation: Gradual<T>): Promise<T> {
+/**
+ * Drive a computation to its end, waiting for each number it asks for. It goes on with its own backend active: while it waited,
+ * another may have been chosen.
+ */
+async function finish<T>(computation: Gradual<T>, backendName: string): Promise<T> {
   let turn = computation.next();
   while (turn.done !== true) {
-    let values: readonly number[];
+    const { value: reading } = turn;
+    let go: () => typeof turn;
     try {
-      values = await turn.value();
+      const values = await reading();
+      go = () => computation.next(values);
     } catch (error) {
-      turn = computation.throw(error); // so that it frees what it holds
-      continue;
+      go = () => computation.throw(error); // so that it frees what it holds
     }
-    turn = computation.next(values);
+    turn = withBackend(backendName, go);
   }
   return turn.value;
 }

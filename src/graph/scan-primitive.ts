@@ -11,7 +11,7 @@ import { floatsFor } from '../core/floats.js';
 import { backpropagate } from './differentiate.js';
 import type { Buffer } from './executor.js';
 import { sizeOf, type Graph, type Spec } from './graph.js';
-import type { Primitive, RunContext, VjpCall } from './primitive.js';
+import { nested, type Primitive, type RunContext, type VjpCall } from './primitive.js';
 import { openWorkspace, Program, replay } from './program.js';
 import { simplify } from './simplify.js';
 import { currentTrace, type Trace, traceGraph } from './trace.js';
@@ -142,16 +142,11 @@ class Running {
         histories.forEach((history, i) => history?.set(t, before[i]));
         const after = next[k % 2];
         const ys = collected.map((r) => r.at(t, 1));
-        const inside: (() => void)[] = [];
+        const { context, end } = nested({ backend, backendName, records: [] });
         try {
-          ws.run(program, [...before, ...slots, ...shared, ...sum[k % 2]], [...after, ...ys, ...sum[1 - (k % 2)]], {
-            backend,
-            backendName,
-            records: [],
-            onEnd: (f) => inside.push(f),
-          });
+          ws.run(program, [...before, ...slots, ...shared, ...sum[k % 2]], [...after, ...ys, ...sum[1 - (k % 2)]], context); // prettier-ignore
         } finally {
-          for (const f of inside) f();
+          end();
         }
         before = after;
       }

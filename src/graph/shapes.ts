@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import { findHostKernel } from '../core/host-kernel.js';
 import type { Attrs } from './engine.js';
 import { sizeOf, type Spec } from './graph.js';
+import { stridedSliceOf } from './strided-slice.js';
 
 type Operand = Spec;
 type Rule = (inputs: readonly Operand[], attrs: Attrs) => Spec[];
@@ -135,6 +136,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   }], // prettier-ignore
   ['Concat', concat],
   ['Slice', slice],
+  ['StridedSlice', ([x], attrs) => [{ shape: stridedSliceOf(x.shape, attrs).finalShape, dtype: x.dtype }]],
   ['PadV2', ([x], { paddings }) => [{ shape: (paddings as number[][]).map(([lo, hi], i) => lo + x.shape[i] + hi), dtype: x.dtype }]], // prettier-ignore
   ['Tile', ([x], { reps }) => [{ shape: (reps as number[]).map((r, i) => r * x.shape[i]), dtype: x.dtype }]],
   ['ExpandDims', ([x], { dim }) => {

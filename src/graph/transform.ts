@@ -6,13 +6,14 @@ import {
   checkSameTree,
   flatten,
   formatPath,
+  isRecord,
   isTensor,
   leavesWithPaths,
   treeZip,
   type Tensor,
   type Tree,
 } from '../core/tree.js';
-import { flag, nonNegativeInteger, parseOptions, z } from '../core/options.js';
+import { describe, flag, nonNegativeInteger, parseOptions, z } from '../core/options.js';
 import { runOnce } from './compile.js';
 import { backpropagate } from './differentiate.js';
 import { currentTrace, Trace } from './trace.js';
@@ -33,8 +34,18 @@ function tracing(): Trace {
   return currentTrace() as Trace;
 }
 
+/** Whether a tree without tensors is empty all the way down: of a layer without parameters, and not a number or an array of them. */
+const isEmpty = (tree: unknown): boolean =>
+  Array.isArray(tree) ? tree.every(isEmpty) : isRecord(tree) && Object.values(tree).every(isEmpty);
+
 function checkFloating(tree: unknown, what: string): void {
-  for (const { leaf, path } of leavesWithPaths(tree)) {
+  const found = leavesWithPaths(tree);
+  if (found.length === 0 && !isEmpty(tree)) {
+    throw new GradientError(
+      `${what}: expected a tensor or a tree of tensors, got ${describe(tree)}; a number becomes one by tf.scalar(x) or constant(x)`,
+    );
+  }
+  for (const { leaf, path } of found) {
     if (leaf.dtype === 'float32') continue;
     throw new GradientError(
       `${what}: the tensor at ${formatPath(path)} is ${leaf.dtype}; only float32 has a derivative`,
@@ -68,8 +79,13 @@ function checkFunction(f: unknown, where: string): void {
   if (typeof f !== 'function') throw new TypeError(`${where}: the first argument must be a function, got ${typeof f}`);
 }
 
+function checkArguments(xs: unknown, where: string): void {
+  if (Array.isArray(xs)) return;
+  throw new TypeError(`${where}: the second argument must be the array of the function's arguments, such as [x], got ${describe(xs)}`); // prettier-ignore
+}
+
 function scalar(y: unknown, what: string): Tensor {
-  if (!isTensor(y)) throw new GradientError(`${what}: the function must return a scalar tensor, got ${typeof y}`);
+  if (!isTensor(y)) throw new GradientError(`${what}: the function must return a scalar tensor, got ${describe(y)}`);
   if (y.size !== 1)
     throw new GradientError(`${what}: the function must return a scalar, got shape [${y.shape.join(', ')}]`);
   if (y.dtype !== 'float32') throw new GradientError(`${what}: the function must return float32, got ${y.dtype}`);
@@ -103,27 +119,36 @@ export function valueAndGrad(
   f: (...args: never[]) => unknown,
   options: GradOptions = {},
 ): (...args: never[]) => unknown {
-  checkFunction(f, 'valueAndGrad');
-  const { argnums, hasAux } = parseOptions(OPTIONS, options, 'valueAndGrad');
+  return differentiate(f, options, 'valueAndGrad');
+}
+
+/** {@link valueAndGrad} under the name `where` in its errors. */
+function differentiate(
+  f: (...args: never[]) => unknown,
+  options: GradOptions,
+  where: string,
+): (...args: never[]) => unknown {
+  checkFunction(f, where);
+  const { argnums, hasAux } = parseOptions(OPTIONS, options, where);
   const positions = typeof argnums === 'number' ? [argnums] : argnums;
   const differentiated = (...args: unknown[]): unknown => {
     for (const n of positions) {
       if (!Number.isInteger(n) || n < 0 || n >= args.length) {
-        throw new GradientError(`valueAndGrad: argnums ${n} with ${args.length} argument(s)`);
+        throw new GradientError(`${where}: argnums ${n} with ${args.length} argument(s)`);
       }
     }
     const own = [...args];
     for (const n of positions) {
-      checkFloating(args[n], `valueAndGrad: argument ${n}`);
+      checkFloating(args[n], `${where}: argument ${n}`);
       own[n] = fresh(args[n]);
     }
     const since = tracing().nodes.length;
     const result = f(...(own as never[]));
     if (hasAux && (!Array.isArray(result) || result.length !== 2)) {
-      throw new GradientError('valueAndGrad: with hasAux the function must return [loss, aux]');
+      throw new GradientError(`${where}: with hasAux the function must return [loss, aux], got ${describe(result)}`);
     }
     const [loss, aux] = hasAux ? (result as [unknown, unknown]) : [result, undefined];
-    const value = scalar(loss, 'valueAndGrad');
+    const value = scalar(loss, where);
     const wanted = positions.map((n) => own[n]);
     const grads = pullback([value], [tf.ones(value.shape)], wanted, since);
     const grad = typeof argnums === 'number' ? grads[0] : grads;
@@ -142,7 +167,7 @@ export function grad<A extends unknown[]>(
   f: (...args: A) => Tensor,
   options: { argnums?: number } = {},
 ): (...args: A) => unknown {
-  const both = valueAndGrad(f as (...args: unknown[]) => Tensor, options as { argnums: number });
+  const both = differentiate(f, options, 'grad') as (...args: unknown[]) => { readonly grad: unknown };
   // Only the gradient leaves the trace, so that what only the value needs is dropped.
   return (...args) => runOnce((...given: unknown[]) => both(...given).grad, args);
 }
@@ -176,6 +201,7 @@ export function vjp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, .
  * what the first one computed only for that is dead and removed.
  */
 export function jvp<A extends unknown[], Y extends Tree>(f: (...args: A) => Y, xs: A, vs: A): [Y, Y] {
+  checkArguments(xs, 'jvp');
   checkSameTree(xs, vs, 'jvp: tangent');
   return runOnce(
     (given: A, tangents: A) => {
@@ -229,6 +255,7 @@ export function jacobian<X extends Tree>(f: (x: X) => Tensor): (x: X) => X {
 
 /** The Hessian of a scalar function times `vs`, for all arguments at once: the gradient of (gradient . vs). */
 export function hvp<A extends unknown[]>(f: (...args: A) => Tensor, xs: A, vs: A): A {
+  checkArguments(xs, 'hvp');
   checkSameTree(xs, vs, 'hvp: direction');
   return runOnce(
     (given: A, directions: A) => {

@@ -4,9 +4,19 @@
 import type { AnyLayer, InputOf, Layer, OutputOf } from '../core/layer.js';
 import { functionOption, objectOption, parseOptions, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';
-import { split, type Key } from '../core/random.js';
-import { isRecord, type StateTree, type Tensor, type Tree } from '../core/tree.js';
-import { checkFields, describeValue } from './check.js';
+import { key as makeKey, split, type Key } from '../core/random.js';
+import {
+  formatPath,
+  isRecord,
+  isTensor,
+  leavesWithPaths,
+  type Path,
+  type StateTree,
+  type Tensor,
+  type Tree,
+} from '../core/tree.js';
+import { TraceError, traceGraph } from '../graph/trace.js';
+import { checkFields, describeValue, fail, formatShape } from './check.js';
 import { initialiseAll, namedChildren, withChildren, type Children } from './container.js';
 import { tidy } from './tidy.js';
 import type { LayerOf, NamedParts, ParametersOfAll, StatesOfAll } from './types.js';
@@ -77,6 +87,34 @@ function united(
   return { ...own, ...ofLayers };
 }
 
+/** The shapes that its own parameters start with; nothing where the function that makes them cannot be traced. */
+function ownShapes(make: ((key: Key) => unknown) | undefined): { path: Path; shape: readonly number[] }[] {
+  const shapes: { path: Path; shape: readonly number[] }[] = [];
+  if (make === undefined) return shapes;
+  try {
+    traceGraph([], () => {
+      for (const { leaf, path } of leavesWithPaths(make(makeKey(0)))) shapes.push({ path, shape: leaf.shape });
+      return [];
+    });
+  } catch (error) {
+    if (error instanceof TraceError) return [];
+    throw error;
+  }
+  return shapes;
+}
+
+/** Each of its own parameters must have the shape it started with. @throws LayerError */
+function checkOwn(title: string, ps: unknown, shapes: ReturnType<typeof ownShapes>): void {
+  for (const { path, shape } of shapes) {
+    const given = path.reduce<unknown>((x, step) => (x as Record<string, unknown> | undefined)?.[step], ps);
+    if (isTensor(given) && formatShape(given.shape) === formatShape(shape)) continue;
+    const name = formatPath(path);
+    if (given === undefined)
+      fail(title, `the parameters have no field "${name}": got {${Object.keys(ps as object).join(', ')}}`);
+    fail(title, `parameter "${name}" must be a tensor ${formatShape(shape)}, got ${describeValue(given)}`);
+  }
+}
+
 /** The tree, with an error instead of `undefined` where a field is missing: what is its own is known only to the body. */
 function guarded<T extends object>(title: string, tree: T): T {
   return new Proxy(tree, {
@@ -141,10 +179,12 @@ export function compact<
       const make = what === 'parameters' ? 'initialParameters' : 'initialStates';
       return united(title, what, own === undefined ? {} : own(forOwn), initialiseAll(children, forLayers, make));
     });
+  let shapes: ReturnType<typeof ownShapes> | undefined;
   const run = body as unknown as (x: unknown, scope: CompactScope<OwnParameters, OwnStates, NamedParts>) => unknown;
   const layer: AnyLayer & { readonly layers: Children } = {
     layers: Object.freeze(children),
     display: Object.freeze({ name, ...(summary === undefined ? {} : { summary }), children }),
+    rebuild: (others: Children): AnyLayer => compact({ ...options, layers: others as unknown as L }, body),
     initialParameters: (key: Key) => initialise(key, 'parameters', parameters) as Tree,
     initialStates: (key: Key) => initialise(key, 'states', states) as StateTree,
     apply: (x: unknown, ps: unknown, st: unknown) => {
@@ -154,6 +194,8 @@ export function compact<
         if (!Object.hasOwn(ps, child)) checkFields(title, ps, [...new Set([...Object.keys(ps), child])], 'parameters');
         if (!Object.hasOwn(st, child)) checkFields(title, st, [...new Set([...Object.keys(st), child])], 'states');
       }
+      shapes ??= ownShapes(parameters);
+      checkOwn(title, ps, shapes);
       let own = Object.fromEntries(Object.entries(st).filter(([field]) => !names.includes(field))) as OwnStates;
       const before = own;
       return tidy(() => {

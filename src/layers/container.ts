@@ -3,7 +3,14 @@
  *
  * A container then says only in which order it calls its children, and on what.
  */
-import { applyChild, parameterLength, type AnyLayer, type Layer, type LayerDisplay } from '../core/layer.js';
+import {
+  applyChild,
+  applyInner,
+  parameterLength,
+  type AnyLayer,
+  type Layer,
+  type LayerDisplay,
+} from '../core/layer.js';
 import { defineLayer } from '../core/print.js';
 import { split, type Key } from '../core/random.js';
 import { isRecord, type StateTree, type Tree } from '../core/tree.js';
@@ -121,6 +128,7 @@ export function defineContainer(definition: Definition): UntypedContainer<Childr
   return defineLayer({
     layers: Object.freeze(children),
     display: displayOf(definition),
+    rebuild: (others: Children): AnyLayer => defineContainer({ ...definition, children: others }),
     countParameters: () => countAll(children),
     initialParameters: (key: Key) => initialiseAll(children, key, 'initialParameters'),
     initialStates: (key: Key) => initialiseAll(children, key, 'initialStates'),
@@ -143,6 +151,7 @@ export function defineWrapper(definition: {
   return defineLayer({
     layers: layer,
     display: displayOf({ ...display, children: { '': layer } }),
+    rebuild: (others: Children): AnyLayer => defineWrapper({ ...definition, layer: others[''] }),
     countParameters: () => parameterLength(layer),
     initialParameters: (key: Key) => layer.initialParameters(key) as Tree,
     initialStates: (key: Key) => layer.initialStates(key) as StateTree,
@@ -150,7 +159,7 @@ export function defineWrapper(definition: {
       tidy(() => {
         let state = st;
         const y = body((input) => {
-          const [result, next] = layer.apply(input, ps, state) as [unknown, StateTree];
+          const [result, next] = applyInner(layer, input, ps, state) as [unknown, StateTree];
           state = next;
           return result;
         }, x);

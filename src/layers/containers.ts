@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { AnyLayer, InputOf, OutputOf, ParametersOf, StatesOf } from '../core/layer.js';
 import { flag, parseOptions, positiveInteger, z } from '../core/options.js';
-import type { Tensor } from '../core/tree.js';
+import { isRecord, type Tensor } from '../core/tree.js';
 import { functionName } from '../functional/function-name.js';
 import { checkSize, checkTuple, describeValue } from './check.js';
 import {
@@ -163,16 +163,45 @@ export function parallel(connection: unknown, ...parts: readonly unknown[]): Any
   return sideBySide('Parallel', 'parallel', 'connection', connection, parts, sharedOrEach);
 }
 
+export interface BranchOptions<C extends Connection = Connection> {
+  /**
+   * What becomes of the outputs, as in {@link parallel}: null leaves the tuple; a function gets them as arguments; a layer gets
+   * the tuple, and parameters and states are then `{ layers, fusion }`. Default null.
+   */
+  readonly fusion?: C;
+}
+
+/** Options behind layers: a record that is no layer, and that does not stand alone. */
+const isBranchOptions = (x: unknown, args: readonly unknown[]): x is BranchOptions =>
+  args.length > 1 && isRecord(x) && !isLayer(x);
+
+const BRANCH = z.strictObject({
+  fusion: z.custom<Connection>(() => true).default(null), // connect says what is wrong with another
+});
+
 /**
- * One input to every layer, whatever it is; returns the tuple of outputs. (To fuse them: {@link parallel}, or a function
- * of the tuple after this in a chain.)
+ * One input to every layer, whatever it is; returns the tuple of outputs, or with `fusion` what that makes of them.
+ *
+ * @example
+ * branchLayer(dense(2, 3), dense(2, 3), { fusion: tf.add });
  */
 export function branchLayer<L extends NamedParts>(
   layers: L & { readonly apply?: never },
 ): Of<SharedInput<L>, OutputTuple<L>, LayersOf<L>>;
+export function branchLayer<L extends NamedParts, C extends Connection>(
+  layers: L & { readonly apply?: never },
+  options: BranchOptions<C>,
+): Of<SharedInput<L>, ConnectionOutput<C, L>, WithFusion<C, LayersOf<L>, 'fusion'>>;
 export function branchLayer<L extends readonly Part[]>(...layers: L): Of<SharedInput<L>, OutputTuple<L>, LayersOf<L>>;
-export function branchLayer(...parts: readonly unknown[]): AnyLayer {
-  return sideBySide('BranchLayer', 'branchLayer', 'fusion', null, parts, shared);
+export function branchLayer<L extends readonly Part[], C extends Connection>(
+  ...layersAndOptions: readonly [...layers: L, options: BranchOptions<C>]
+): Of<SharedInput<L>, ConnectionOutput<C, L>, WithFusion<C, LayersOf<L>, 'fusion'>>;
+export function branchLayer(...args: readonly unknown[]): AnyLayer {
+  const last = args.at(-1);
+  const hasOptions = isBranchOptions(last, args);
+  const { fusion } = parseOptions(BRANCH, hasOptions ? last : undefined, 'branchLayer');
+  const parts = hasOptions ? args.slice(0, -1) : args;
+  return sideBySide('BranchLayer', 'branchLayer', 'fusion', fusion, parts, shared);
 }
 
 /** The element-wise greatest of the outputs of layers on one input. Goodfellow et al. 2013. */

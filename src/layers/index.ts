@@ -18,6 +18,7 @@ export {
   parallel,
   repeatedLayer,
   skipConnection,
+  type BranchOptions,
   type RepeatedOptions,
 } from './containers.js';
 export type { AffineOptions, AffineParameters } from './affine.js';
@@ -144,3 +145,8 @@ export {
 export { positiveDefinite, shiftTo, type PositiveDefiniteOptions } from './lyapunov.js';
 export { splineLayer, type SplineBasis, type SplineOptions } from './spline.js';
 export type { Container, NamedParts, Part, Stateless } from './types.js';
+export { DebugError, debugMode, type DebugOptions } from './tools/debug.js';
+export { freeze, frozenLayer, tieParameters, unfreeze, type FrozenLayer, type FrozenStates } from './tools/freeze.js';
+export { layerMap, type LayerMapper, type LayerWithTrees } from './tools/layer-map.js';
+export { outputShape, type OutputShapeOptions, type ShapeTree } from './tools/output-shape.js';
+export { statefulLayer, type StatefulLayer } from './tools/stateful.js';

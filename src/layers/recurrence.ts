@@ -145,6 +145,7 @@ export function recurrence(cell: AnyCell, options?: RecurrenceOptions): AnyLayer
   const title = `Recurrence(${summary})`;
   return defineLayer({
     display: Object.freeze({ name: 'Recurrence', ...(words.length === 0 ? {} : { summary }), children: { '': cell } }),
+    rebuild: (children: Children): AnyLayer => recurrence(children[''] as AnyCell, options as { returnCarry?: false }),
     countParameters: () => parameterLength(cell),
     initialParameters: (key: Key) => cell.initialParameters(key),
     initialStates: (key: Key) => cell.initialStates(key),

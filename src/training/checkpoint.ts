@@ -8,7 +8,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { AnyLayer } from '../core/layer.js';
 import { constant } from '../core/constant.js';
-import { flag, parseOptions, z } from '../core/options.js';
+import { describe, flag, parseOptions, z } from '../core/options.js';
 import {
   checkSameTree,
   leavesWithPaths,
@@ -32,7 +32,7 @@ import {
   type SafetensorsPlace,
 } from './safetensors.js';
 import { describeTree, keyOf, rebuildTree, structureFromKeys, type Structure } from './structure.js';
-import { makeTrainState } from './train-state.js';
+import { checkTrainState, makeTrainState } from './train-state.js';
 
 /** A checkpoint could not be written, or a file is not one or is damaged. */
 export class CheckpointError extends Error {
@@ -92,11 +92,18 @@ interface Description {
  * @throws CheckpointError naming the file and the reason.
  */
 export async function saveCheckpoint(path: string, content: CheckpointContent): Promise<void> {
+  checkPath(path, 'saveCheckpoint');
   try {
     await writeBytesAtomically(path, await checkpointBytes(content));
   } catch (error) {
     throw new CheckpointError(path, `the checkpoint was not written: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** What the types do not hold back in a JavaScript program. */
+function checkPath(path: unknown, where: string): void {
+  if (typeof path === 'string' && path !== '') return;
+  throw new TypeError(`${where}: the first argument must be the path of a file, got ${describe(path)}`);
 }
 
 async function checkpointBytes(content: CheckpointContent): Promise<Uint8Array> {
@@ -172,6 +179,7 @@ export async function loadCheckpoint<P = unknown, S = unknown, O = unknown>(
   like: CheckpointLike<P, S, O> = {},
   options: LoadCheckpointOptions = {},
 ): Promise<Checkpoint<P, S, O>> {
+  checkPath(path, 'loadCheckpoint');
   const { foreign } = parseOptions(loadOptions, options, 'loadCheckpoint');
   let bytes: Uint8Array;
   try {
@@ -195,6 +203,8 @@ export async function loadCheckpoint<P = unknown, S = unknown, O = unknown>(
  * @throws CheckpointError, TreeError as {@link loadCheckpoint} does.
  */
 export async function restoreTrainState<M extends AnyLayer>(path: string, ts: TrainState<M>): Promise<TrainState<M>> {
+  checkPath(path, 'restoreTrainState');
+  checkTrainState(ts, 'restoreTrainState: the second argument');
   const { parameters, states, optimiserState, step } = await loadCheckpoint(path, ts);
   return makeTrainState({ ...ts, parameters, states, optimiserState, step });
 }

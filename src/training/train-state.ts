@@ -4,6 +4,7 @@
  * A step is a function from one train state to the next. Forward pass, gradient and update are one compiled function.
  */
 import { layerToString } from '../core/print.js';
+import { describe, flag, parseOptions, z } from '../core/options.js';
 import { parameterLength, stateLength, type AnyLayer, type ParametersOf, type StatesOf } from '../core/layer.js';
 import { checkSameTree, disposeTree, type StateTree, type Tensor } from '../core/tree.js';
 import { compile, valueAndGrad, type Compiled } from '../graph/index.js';
@@ -23,8 +24,13 @@ export function trainState<M extends AnyLayer>(
   st: StatesOf<M>,
   optimiser: Optimiser,
 ): TrainState<M> {
+  if (!isLayer(model)) {
+    throw new TypeError(`trainState: the first argument must be a layer, got ${describe(model)}; trainState(model, ps, st, optimiser)`); // prettier-ignore
+  }
   if (typeof (optimiser as Partial<Optimiser> | undefined)?.update !== 'function') {
-    throw new TypeError('trainState: the fourth argument must be an optimiser, such as adam(1e-3)');
+    throw new TypeError(
+      'trainState: the fourth argument must be an optimiser, such as adam(1e-3), got ' + describe(optimiser),
+    );
   }
   const parameters = ps as unknown;
   return makeTrainState({
@@ -35,6 +41,25 @@ export function trainState<M extends AnyLayer>(
     optimiserState: optimiser.init(parameters as Parameters<Optimiser['init']>[0]),
     step: 0,
   });
+}
+
+const isLayer = (x: unknown): boolean => typeof (x as Partial<AnyLayer> | null | undefined)?.apply === 'function';
+
+/** What the types do not hold back in a JavaScript program. */
+export function checkTrainState(ts: unknown, what: string): void {
+  const { model, optimiser, step } = (ts ?? {}) as Partial<TrainState>;
+  if (isLayer(model) && typeof step === 'number' && typeof optimiser?.update === 'function') return;
+  throw new TypeError(`${what} must be a train state, as trainState(model, ps, st, optimiser) makes, got ${describe(ts)}`); // prettier-ignore
+}
+
+/** The first and the third argument of `where`. */
+export function checkObjective(objective: unknown, ts: unknown, where: string): void {
+  if (typeof objective !== 'function') {
+    throw new TypeError(
+      `${where}: the first argument must be the objective, a function (model, ps, st, batch) => [loss, new states, stats], got ${describe(objective)}`,
+    );
+  }
+  checkTrainState(ts, `${where}: the third argument`);
 }
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
@@ -118,7 +143,9 @@ function gradientFunction(model: AnyLayer, objective: AnyObjective): CompiledSte
   const lossOf = (ps: unknown, st: unknown, data: unknown): [Tensor, { states: unknown; stats: unknown }] => {
     const result = objective(model, ps, st, data) as unknown;
     if (!Array.isArray(result) || result.length !== 3) {
-      throw new TypeError('the objective must return [loss, new states, stats] (stats may be {})');
+      throw new TypeError(
+        `the objective must return [loss, new states, stats] (stats may be {}), got ${describe(result)}`,
+      );
     }
     const [loss, states, stats] = result as [Tensor, unknown, unknown];
     return [loss, { states, stats }];
@@ -145,6 +172,7 @@ export function computeGradients<M extends AnyLayer, D, S extends StateTree>(
   data: D,
   ts: TrainState<M>,
 ): ComputedGradients<M, S> {
+  checkObjective(objective, ts, 'computeGradients');
   const { gradients } = stepsOf(ts.model, objective as unknown as AnyObjective, ts.optimiser);
   const { loss, stats, states, grads } = gradients(ts.parameters, ts.states, data);
   return Object.freeze({
@@ -161,6 +189,7 @@ export function computeGradients<M extends AnyLayer, D, S extends StateTree>(
  * @throws TreeError when the gradients differ from the parameters in structure or shape.
  */
 export function applyGradients<M extends AnyLayer>(ts: TrainState<M>, grads: ParametersOf<M>): TrainState<M> {
+  checkTrainState(ts, 'applyGradients: the first argument');
   checkSameTree(ts.parameters, grads, 'applyGradients: gradients');
   const { optimiser } = ts;
   const update = entry(compiledUpdates, optimiser, () =>
@@ -176,6 +205,8 @@ export interface TrainStepOptions {
   /** Read the loss, and throw a {@link TrainingError} when it is not finite. Default false: reading waits for the device. */
   readonly checkFinite?: boolean | undefined;
 }
+
+const stepOptions = z.strictObject({ returnGradients: flag.default(false), checkFinite: flag.default(false) });
 
 export interface TrainStep<M extends AnyLayer, S extends StateTree> {
   readonly loss: Tensor;
@@ -199,7 +230,8 @@ export function singleTrainStep<M extends AnyLayer, D, S extends StateTree>(
   ts: TrainState<M>,
   options: TrainStepOptions = {},
 ): TrainStep<M, S> {
-  const { returnGradients = false, checkFinite = false } = options;
+  checkObjective(objective, ts, 'singleTrainStep');
+  const { returnGradients, checkFinite } = parseOptions(stepOptions, options, 'singleTrainStep');
   const { step } = stepsOf(ts.model, objective as unknown as AnyObjective, ts.optimiser);
   const result = step(ts.parameters, ts.states, ts.optimiserState, data, returnGradients);
   if (checkFinite) refuse(result, result.loss.dataSync()[0], ts);
@@ -216,7 +248,8 @@ export async function singleTrainStepAsync<M extends AnyLayer, D, S extends Stat
   ts: TrainState<M>,
   options: TrainStepOptions = {},
 ): Promise<TrainStep<M, S>> {
-  const { returnGradients = false, checkFinite = false } = options;
+  checkObjective(objective, ts, 'singleTrainStepAsync');
+  const { returnGradients, checkFinite } = parseOptions(stepOptions, options, 'singleTrainStepAsync');
   const { step } = stepsOf(ts.model, objective as unknown as AnyObjective, ts.optimiser);
   const result = await step.async(ts.parameters, ts.states, ts.optimiserState, data, returnGradients);
   if (checkFinite) refuse(result, (await result.loss.data())[0], ts);

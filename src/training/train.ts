@@ -24,7 +24,13 @@ import type { Objective, TrainState } from './contract.js';
 import { TrainingError } from './errors.js';
 import { startProgress, type Progress, type ProgressOptions, type ProgressStream, type Standing } from './progress.js';
 import { readsAtOnce } from '../graph/buffer-workspace.js';
-import { disposeTrainState, makeTrainState, singleTrainStep, singleTrainStepAsync } from './train-state.js';
+import {
+  checkObjective,
+  disposeTrainState,
+  makeTrainState,
+  singleTrainStep,
+  singleTrainStepAsync,
+} from './train-state.js';
 
 /** What {@link TrainOptions.onStep} is told. Tensors in it are freed after the call; clone what should live longer. */
 export interface StepReport<M extends AnyLayer, S extends StateTree> {
@@ -105,7 +111,7 @@ export async function train<M extends AnyLayer, D, S extends StateTree>(
   ts: TrainState<M>,
   options: TrainOptions<M, S>,
 ): Promise<TrainResult<M>> {
-  checkArguments(objective, ts);
+  checkObjective(objective, ts, 'train');
   const { progress, ...checked } = parseOptions(trainOptions, options, 'train');
   if (checked.checkpointEvery !== undefined && checked.checkpoint === undefined) {
     throw new OptionError('train', ['option "checkpointEvery" needs option "checkpoint", the file to save to']);
@@ -114,21 +120,6 @@ export async function train<M extends AnyLayer, D, S extends StateTree>(
   const training = new Training(objective, batchesOf(data as Data<D>), ts, settings);
   const shown = progress === false ? undefined : await startProgress(settings.steps, progress === true ? {} : progress);
   return training.run(shown);
-}
-
-function checkArguments(objective: unknown, ts: unknown): void {
-  if (typeof objective !== 'function') {
-    throw new TypeError(
-      'train: the first argument must be the objective, a function (model, ps, st, batch) => [loss, new states, stats], ' +
-        `got ${objective === null ? 'null' : typeof objective}`,
-    );
-  }
-  const { model, optimiser, step } = (ts ?? {}) as Partial<TrainState>;
-  if (model === undefined || typeof step !== 'number' || typeof optimiser?.update !== 'function') {
-    throw new TypeError(
-      'train: the third argument must be a train state, as trainState(model, ps, st, optimiser) makes',
-    );
-  }
 }
 
 type Settings<M extends AnyLayer, S extends StateTree> = Omit<z.output<typeof trainOptions>, 'progress' | 'onStep'> &

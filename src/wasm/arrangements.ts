@@ -6,6 +6,7 @@ import { sizeOf, type Node, type Value } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import { constant } from './emit/terms.js';
 import type { Planner } from './plan.js';
+import { stridedSliceOf } from '../graph/strided-slice.js';
 import { reshapeView, reverseView, rowMajor, sliceView, transposeView, whole, type View } from './views.js';
 
 /** Plans the node; false where it cannot. */
@@ -115,27 +116,13 @@ const pad: Arrangement = (planner, node) => {
 const stridedSlice: Arrangement = (planner, node) => {
   if (!movable(node)) return false;
   const [x] = node.inputs;
-  const { attrs } = node;
-  const number = (name: string): number => attrs[name] as number;
-  const { begin, end, strides, finalShape } = tf.slice_util.sliceInfo(
-    [...x.shape],
-    attrs.begin as number[],
-    attrs.end as number[],
-    attrs.strides as number[],
-    number('beginMask'),
-    number('endMask'),
-    number('ellipsisMask'),
-    number('newAxisMask'),
-    number('shrinkAxisMask'),
-  );
+  const { offset, sizes, steps, finalShape } = stridedSliceOf(x.shape, node.attrs);
   const view = planner.view(x);
-  const offset = begin.reduce((n, first, i) => n + first * view.strides[i], view.offset);
   const part: View = {
     buffer: view.buffer,
-    offset,
-    // Of every dimension of x: tfjs's own sparse shape leaves out those that a mask takes away.
-    shape: begin.map((first, i) => Math.max(0, Math.ceil((end[i] - first) / strides[i]))),
-    strides: view.strides.map((s, i) => s * strides[i]),
+    offset: offset.reduce((n, first, i) => n + first * view.strides[i], view.offset),
+    shape: sizes,
+    strides: view.strides.map((s, i) => s * steps[i]),
   };
   const shaped = reshapeView(part, finalShape);
   if (shaped === undefined) return false;

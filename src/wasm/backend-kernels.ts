@@ -71,6 +71,19 @@ export const cpuKernel =
     });
   };
 
+/** Along an axis counted from the end tfjs's cumulative kernels give a result of undefined shape. */
+const CUMULATIVE: ReadonlySet<string> = new Set(['Cumsum', 'Cumprod']);
+
+/** A kernel of tfjs's cpu backend without its mistakes. */
+export const corrected = (name: string, kernel: tf.KernelFunc): tf.KernelFunc =>
+  CUMULATIVE.has(name)
+    ? (args) => {
+        const { shape } = (args.inputs as Readonly<Record<string, tf.TensorInfo>>).x;
+        const [axis] = tf.util.parseAxisParam((args.attrs as { axis: number }).axis, shape);
+        return kernel({ ...args, attrs: { ...args.attrs, axis } });
+      }
+    : kernel;
+
 /** A result that a kernel labelled with another dtype than its buffer has gets a buffer of its own. */
 function honest(backend: NullclineBackend, y: tf.TensorInfo): tf.TensorInfo {
   if (!backend.data.has(y.dataId) || backend.data.get(y.dataId).dtype === y.dtype) return y;

@@ -8,7 +8,7 @@ import { registerExecutor, registerPrecision } from '../graph/program.js';
 import { NullclineBackend } from './backend.js';
 import { CompiledKernels } from './backend-compiled.js';
 import { acceptDoubles } from './backend-doubles.js';
-import { cpuKernel, OWN_KERNELS, ownKernel } from './backend-kernels.js';
+import { corrected, cpuKernel, OWN_KERNELS, ownKernel } from './backend-kernels.js';
 import type { Precision } from './backend-values.js';
 import { eagerKernel } from './eager/index.js';
 import { wasmExecutor } from './executor.js';
@@ -44,7 +44,7 @@ function registerKernels(backendName: string, compiled: CompiledKernels): void {
       backendName,
       kernelFunc: eagerKernel(
         kernelName,
-        own === undefined ? compiled.kernel(kernelName, cpuKernel(kernelFunc)) : ownKernel(own),
+        own === undefined ? compiled.kernel(kernelName, cpuKernel(corrected(kernelName, kernelFunc))) : ownKernel(own),
       ),
     });
   }

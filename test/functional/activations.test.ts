@@ -4,7 +4,7 @@ import { describe, it } from 'mocha';
 import * as tf from '@tensorflow/tfjs';
 import * as functional from '../../src/functional/index.js';
 import { activations, glu, resolveActivation, type ActivationName } from '../../src/functional/activations.js';
-import { compile, constant, dense, grad, type Tensor } from '../../src/index.js';
+import { compile, constant, dense, grad, key, type Tensor } from '../../src/index.js';
 import { centralDifference } from '../support/differences.js';
 import { expectClose } from '../support/close.js';
 import { isFloat64, tolerance } from '../support/precision.js';
@@ -37,6 +37,7 @@ const FORMULAS: Readonly<Record<Exclude<ActivationName, 'softmax' | 'logSoftmax'
   selu: (x) => 1.0507009873554805 * elu(x, 1.6732632423543772),
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
   geluTanh: tanhGelu,
+  geluSigmoid: (x) => x * sigma(1.702 * x),
   sigmoid: sigma,
   hardSigmoid: (x) => Math.max(0, Math.min(1, (x + 3) / 6)),
   logSigmoid: (x) => -softplus(-x),
@@ -164,6 +165,34 @@ describe('activations', () => {
     expectClose(functional.celu(x, 2), [2 * Math.expm1(-1), 0.25, 2], close);
     expectClose(functional.softShrink(x, 0.2), [-1.8, 0.05, 1.8], close);
     expectClose(functional.thresholdRelu(x, 0.2), [0, 0.25, 2], close);
+  });
+
+  it('logSumExp neither overflows nor loses its derivatives', () => {
+    const rows = [[1000, 1001, 999], [-100, 100, 0], [0.3, -1.2, 2.1]]; // prettier-ignore
+    const x = constant(rows);
+    const expected = rows.map((row) => {
+      const top = Math.max(...row);
+      return top + Math.log(row.reduce((s, v) => s + Math.exp(v - top), 0));
+    });
+    expectClose(functional.logSumExp(x), expected, { rtol: tolerance({ float32: 1e-6, float64: 1e-14 }) });
+    expectClose(functional.logSumExp(x, 0), [1000, 1001, 999], { rtol: 1e-6 });
+    // Its derivative is softmax, whose own is diag(p) - p pᵀ: along ones it vanishes.
+    const slope = grad((z: Tensor) => tf.sum(functional.logSumExp(z)));
+    expectClose(slope(x), tf.softmax(x), { rtol: tolerance({ float32: 1e-5, float64: 1e-13 }), atol: 1e-12 });
+    const second = grad((z: Tensor) => tf.sum(tf.mul(slope(z), constant([1, 2, 3]))))(x);
+    const p = tf.softmax(x);
+    const mean = tf.sum(tf.mul(p, constant([1, 2, 3])), -1, true);
+    expectClose(second, tf.mul(p, tf.sub(constant([1, 2, 3]), mean)), { rtol: 1e-5, atol: 1e-6 });
+  });
+
+  it('rrelu has slopes within its bounds, the same for the same key', () => {
+    const x = tf.fill([1000], -1);
+    const slopes = functional.rrelu(x, key(4)).neg().dataSync() as Float32Array;
+    expect(Math.min(...slopes)).to.be.within(0.125, 0.13);
+    expect(Math.max(...slopes)).to.be.within(0.328, 1 / 3);
+    expectClose(functional.rrelu(x, key(4)), functional.rrelu(x, key(4)), {});
+    expectClose(functional.rrelu(constant([2, 0.5]), key(4)), [2, 0.5], { rtol: 1e-7 });
+    expectClose(functional.rrelu(constant([-3]), key(1), 0.5, 0.5), [-1.5], { rtol: 1e-7 });
   });
 
   it('glu halves an axis', () => {

@@ -137,6 +137,16 @@ describe('losses', () => {
     }
   });
 
+  it('can be made of a term', () => {
+    const quartic = losses.genericLoss((p, y) => tf.square(tf.square(tf.sub(p, y))), 'quartic');
+    const [p, y] = [constant([1, 2, 4]), tf.tensor1d([1, 1, 2], 'int32')];
+    expectClose(quartic(p, y), 17 / 3, { rtol: 1e-6 });
+    expectClose(quartic(p, y, { reduction: 'sum' }), 17, { rtol: 1e-6 });
+    expectClose(grad((q: Tensor) => quartic(q, y, { reduction: 'sum' }))(p), [0, 4, 32], { rtol: 1e-6 });
+    expect(() => quartic(p, tf.zeros([2]))).to.throw('quartic: prediction and target must have the same shape');
+    expect(() => losses.genericLoss(3 as never)).to.throw('genericLoss: expected a function, got number');
+  });
+
   it('say what does not fit', () => {
     const [p, y] = [tf.zeros([3, 2]), tf.zeros([3])];
     expect(() => losses.mse(p, y)).to.throw(

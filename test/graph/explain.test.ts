@@ -34,6 +34,16 @@ describe('explain', () => {
     });
   });
 
+  it('takes a function that is not compiled, and leaves nothing behind', () => {
+    const x = tf.ones([4]);
+    const f = (v: Tensor): Tensor => tf.tanh(v);
+    const before = tf.memory().numTensors;
+    expect(explain(f, x)).to.equal(explain(compile(f), x));
+    expect(tf.memory().numTensors).to.equal(before);
+    expect(() => explain(3 as never)).to.throw(TypeError, /explain: the first argument must be a function, got number/);
+    x.dispose();
+  });
+
   it('prints attributes, lists, several results and primitives', () => {
     tf.tidy(() => {
       const f = compile((x: Tensor) => [tf.topk(stopGradient(x), 2).indices, tf.concat([x, x], 1)]);

@@ -84,7 +84,19 @@ describe('grad and valueAndGrad', () => {
   inTidy('say what is wrong with what they are given', () => {
     const messages: [() => unknown, RegExp][] = [
       [() => grad((x: Tensor) => x)(tf.ones([2])), /must return a scalar, got shape \[2\]/],
-      [() => grad((_x: Tensor) => 3 as unknown as Tensor)(tf.ones([2])), /must return a scalar tensor, got number/],
+      [
+        () => grad((_x: Tensor) => 3 as unknown as Tensor)(tf.ones([2])),
+        /^grad: .* must return a scalar tensor, got 3$/,
+      ],
+      [
+        () => grad((async (x: Tensor) => Promise.resolve(tf.sum(x))) as unknown as (x: Tensor) => Tensor)(tf.ones([2])),
+        /got a Promise/,
+      ],
+      [
+        () => grad((x: number) => tf.square(x))(3),
+        /^grad: argument 0: expected a tensor or a tree of tensors, got 3; a number becomes one by tf.scalar/,
+      ],
+      [() => valueAndGrad((x: number[]) => tf.sum(x))([1, 2]), /^valueAndGrad: argument 0: .* got \[1, 2\]/],
       [() => grad((x: Tensor) => tf.argMax(x))(tf.ones([2])), /must return float32, got int32/],
       [
         () => grad((x: { a: Tensor }) => tf.sum(x.a))({ a: tf.ones([2], 'int32') }),
@@ -102,6 +114,19 @@ describe('grad and valueAndGrad', () => {
       ],
     ];
     for (const [f, message] of messages) expect(f).to.throw(GradientError, message);
+  });
+
+  inTidy('take a tree without tensors, and say so where a tensor stands in the place of options or arguments', () => {
+    expect(grad((_p: { layer1: object }, x: Tensor) => tf.sum(x))({ layer1: {} }, tf.ones([2]))).to.deep.equal({
+      layer1: {},
+    });
+    const x = tf.ones([2]);
+    const sum = (v: Tensor): Tensor => tf.sum(v);
+    expect(() => grad(sum, x as never)).to.throw(/^grad: options: expected an object, got a float32 tensor \[2\]$/);
+    expect(() => hvp(sum, x as never, x as never)).to.throw(
+      /^hvp: the second argument must be the array .* got a float/,
+    );
+    expect(() => jvp(sum, x as never, x as never)).to.throw(/^jvp: the second argument must be the array/);
   });
 });
 

@@ -120,6 +120,26 @@ describe('containers', () => {
     );
   });
 
+  it('branchLayer fuses its outputs: by a function, or by a layer in a field of its own', () => {
+    const x = constant([[1, 2]]);
+    const sum = branchLayer(double, (z: Tensor) => tf.square(z), { fusion: (a: Tensor, b: Tensor) => tf.sub(b, a) });
+    expectClose(sum.apply(x, { layer1: {}, layer2: {} }, { layer1: {}, layer2: {} })[0], [[-1, 0]]);
+    const last = wrappedFunction(([a, b]: [Tensor, Tensor]) => tf.concat([a, b], 1));
+    const joined = branchLayer({ left: dense(2, 3), right: dense(2, 1) }, { fusion: chain(last, dense(4, 1)) });
+    const [ps, st] = setup(key(0), joined);
+    expect(Object.keys(ps)).to.deep.equal(['layers', 'fusion']);
+    expect(Object.keys(ps.layers)).to.deep.equal(['left', 'right']);
+    expect(joined.apply(x, ps, st)[0].shape).to.deep.equal([1, 1]);
+    const named = branchLayer({ fusion: dense(2, 3) });
+    expect(Object.keys(setup(key(0), named)[0])).to.deep.equal(['fusion']);
+    expect(() => branchLayer(double, { fusoin: tf.add } as never)).to.throw(
+      /unknown option "fusoin"; did you mean "fusion"/,
+    );
+    expect(() => branchLayer(double, { fusion: 3 } as never)).to.throw(
+      /the connection must be null, a function or a layer/,
+    );
+  });
+
   it('branchLayer gives a tuple to every layer as it is', () => {
     const layer = branchLayer(
       ([a]: [Tensor, Tensor]) => double(a),
@@ -355,6 +375,10 @@ describe('errors name the layer, where it stands, and what was given', () => {
     at(
       () => layer.apply(tf.zeros([1, 2]), { inner: good.inner } as never, state),
       'Own: the parameters have no field "w"',
+    );
+    at(
+      () => layer.apply(tf.zeros([1, 2]), { ...good, w: tf.zeros([2, 1]) }, state),
+      'Own: parameter "w" must be a tensor [2], got a float32 tensor [2, 1]',
     );
     at(() => layer.apply(tf.zeros([1, 3]), good, state), 'Dense(2 => 2): expected an input with 2 features in its last axis, got shape [1, 3] (in layer inner)'); // prettier-ignore
     const clash = compact(

@@ -315,7 +315,7 @@ describe('train', () => {
     const [x, y] = points();
     const batches = [[x, y], [x, y], [x, y]]; // prettier-ignore
     const cases: [unknown[], RegExp][] = [
-      [[3, points(), ts], /^train: the first argument must be the objective, .* got number$/],
+      [[3, points(), ts], /^train: the first argument must be the objective, .* got 3$/],
       [[meanSquare, null, ts], /^train: the second argument, the data, must be .* got null$/],
       [[meanSquare, undefined, ts], /got undefined$/],
       [[meanSquare, new Date(), ts], /the data, must be .* got a Date$/],

@@ -117,6 +117,13 @@ export function tuples(): void {
   );
   same<typeof branches, [Tensor, Tensor]>(true);
   use(branches);
+  const [fused] = branchLayer(dense(2, 3), dense(2, 3), { fusion: (a: Tensor, b: Tensor) => tf.add(a, b) }).apply(
+    x,
+    { layer1: sumPs.left, layer2: sumPs.right },
+    { layer1: {}, layer2: {} },
+  );
+  same<typeof fused, Tensor>(true);
+  use(fused);
   // A tuple fits where a tuple is wanted, and nowhere else.
   chain(both, (pair: [Tensor, Tensor]) => tf.concat(pair, 1), dense(7, 1));
   // @ts-expect-error a dense layer takes a tensor

@@ -17,6 +17,9 @@ const SWEEPS: Readonly<Record<string, readonly (readonly [number, number])[]>> =
   cos: [[-1, 1], [-10, 10], [-1e5, 1e5]],
   erf: [[-1e-6, 1e-6], [-1.2, 1.2], [-6, 6]],
   tan: [[-1, 1], [-10, 10], [-1e5, 1e5]],
+  atan: [[-1e-6, 1e-6], [-1, 1], [-3, 3], [-1e6, 1e6]],
+  asin: [[-1e-6, 1e-6], [-0.6, 0.6], [-1, 1]],
+  acos: [[-0.6, 0.6], [-1, 1], [0.99, 1]],
   sinh: [[-1e-6, 1e-6], [-1, 1], [-60, 60]],
   cosh: [[-1, 1], [-60, 60]],
   asinh: [[-1e-6, 1e-6], [-1, 1], [-1e6, 1e6], [2e8, 4e8]],
@@ -52,6 +55,9 @@ const SPECIAL: Readonly<Record<string, readonly (readonly [x: number, y: number]
   cos: [[NaN, NaN], [Infinity, NaN], [0, 1], [-0, 1]],
   erf: [[NaN, NaN], [Infinity, 1], [-Infinity, -1], [0, 0], [-0, -0], [30, 1]],
   tan: [[NaN, NaN], [Infinity, NaN], [0, 0], [-0, -0]],
+  atan: [[NaN, NaN], [Infinity, Math.PI / 2], [-Infinity, -Math.PI / 2], [0, 0], [-0, -0], [1, Math.PI / 4]],
+  asin: [[NaN, NaN], [1, Math.PI / 2], [-1, -Math.PI / 2], [0, 0], [-0, -0], [1.5, NaN], [-Infinity, NaN]],
+  acos: [[NaN, NaN], [1, 0], [-1, Math.PI], [0, Math.PI / 2], [-0, Math.PI / 2], [-1.5, NaN], [Infinity, NaN]],
   sinh: [[NaN, NaN], [Infinity, Infinity], [-Infinity, -Infinity], [0, 0], [-0, -0], [1e4, Infinity]],
   cosh: [[NaN, NaN], [Infinity, Infinity], [-Infinity, Infinity], [0, 1], [-1e4, Infinity]],
   asinh: [[NaN, NaN], [Infinity, Infinity], [-Infinity, -Infinity], [0, 0], [-0, -0]],
@@ -83,7 +89,8 @@ describe('vector mathematics', function () {
           name === 'pow' ? 2 : 1,
         )(kind.from(given), kind.from(given.map(() => 2)));
         pairs.forEach(([x, value], i) => {
-          const expected = name === 'pow' ? x ** 2 : value;
+          const exact = name === 'pow' ? x ** 2 : value;
+          const expected = bits === 32 ? Math.fround(exact) : exact;
           expect(Object.is(y[i], expected), `${name}(${x}) = ${y[i]}, not ${expected}`).to.equal(true);
         });
       });
@@ -110,6 +117,40 @@ describe('vector mathematics', function () {
       expect(Math.abs(value - exact), `${x[i]} to the ${y[i]}: ${value}, not ${expected}`).to.be.at.most(
         0.50001 * unit,
       );
+    });
+  });
+
+  it('finds the angles of points as Math.atan2 does, in both precisions', () => {
+    const ends = [0, 1, 0.3, 5e-324, 1e-310, 1e-30, 1e30, 1.7e308, Infinity].flatMap((n) => [n, -n]);
+    const numbers = [...ends, NaN];
+    const random = repeatable(5);
+    const drawn = Array.from({ length: 3000 }, () => [20 * random() - 10, Math.exp(6 * random() - 3) * (random() < 0.5 ? -1 : 1)]); // prettier-ignore
+    const pairs = [...numbers.flatMap((y) => numbers.map((x) => [y, x])), ...drawn];
+    for (const bits of [32, 64] as const) {
+      const kind = bits === 32 ? Float32Array : Float64Array;
+      const [y, x] = [0, 1].map((k) => kind.from(pairs.map((pair) => pair[k])));
+      const found = vectorFunction<Float32Array | Float64Array>('atan2', bits, 2)(y, x);
+      found.forEach((value, i) => {
+        const expected = kind.of(Math.atan2(y[i], x[i]))[0];
+        if (Object.is(value, expected)) return;
+        const unit = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(expected))), bits === 32 ? -126 : -1022) - (bits === 32 ? 23 : 52)); // prettier-ignore
+        expect(Math.abs(value - expected) / unit, `atan2(${y[i]}, ${x[i]}) = ${value}, not ${expected}`).to.be.at.most(bits === 32 ? 1 : 3); // prettier-ignore
+      });
+    }
+  });
+
+  it("takes remainders as tfjs's cpu backend does", () => {
+    const ends = [0, 1, 2, 3, 0.5, 1e-45, 1e-20, 7.25, 1e20, 16777217, 3e38, Infinity].flatMap((n) => [n, -n]);
+    const numbers = [...ends, NaN].map(Math.fround);
+    const random = repeatable(4);
+    const drawn = Array.from({ length: 6000 }, () => Math.fround(Math.exp(30 * random() - 15) * (random() < 0.5 ? -1 : 1))); // prettier-ignore
+    const x = Float32Array.from([...numbers.flatMap((n) => numbers.map(() => n)), ...drawn.slice(0, 3000)]);
+    const y = Float32Array.from([...numbers.flatMap(() => numbers), ...drawn.slice(3000)]);
+    const found = vectorFunction<Float32Array>('mod', 32, 2)(x, y);
+    found.forEach((value, i) => {
+      const rest = x[i] % y[i];
+      const expected = Math.fround(x[i] < 0 === y[i] < 0 ? rest : (rest + y[i]) % y[i]);
+      expect(Object.is(value, expected), `${x[i]} mod ${y[i]} = ${value}, not ${expected}`).to.equal(true);
     });
   });
 

@@ -83,6 +83,19 @@ function erfOf(x: bigint): bigint {
   return div(2n * sum, sqrtOf(PI));
 }
 
+/** arctan, with its argument halved as an angle until the series is short: t / (1 + sqrt(1 + t^2)). */
+function arctanOf(x: bigint): bigint {
+  let t = x;
+  for (let i = 0; i < 6; i++) t = div(t, ONE + sqrtOf(ONE + mul(t, t)));
+  const square = mul(t, t);
+  return 64n * series(t, (term) => -mul(term, square), (term, n) => term / BigInt(2 * n + 1)); // prettier-ignore
+}
+
+const arcsineOf = (x: bigint): bigint => {
+  const rest = ONE - mul(x, x);
+  return rest === 0n ? (x < 0n ? -PI : PI) / 2n : arctanOf(div(x, sqrtOf(rest)));
+};
+
 const FUNCTIONS: Readonly<Record<string, (x: bigint) => bigint>> = {
   exp: expOf,
   log: logOf,
@@ -95,6 +108,9 @@ const FUNCTIONS: Readonly<Record<string, (x: bigint) => bigint>> = {
   cos: (x) => sinOf((x + PI / 2n) % (2n * PI)),
   erf: erfOf,
   tan: (x) => div(sinOf(x % (2n * PI)), sinOf((x + PI / 2n) % (2n * PI))),
+  atan: arctanOf,
+  asin: arcsineOf,
+  acos: (x) => PI / 2n - arcsineOf(x),
   sinh: (x) => (expOf(x) - expOf(-x)) / 2n,
   cosh: (x) => (expOf(x) + expOf(-x)) / 2n,
   asinh: (x) => (x < 0n ? -1n : 1n) * logOf(abs(x) + sqrtOf(mul(x, x) + ONE)),

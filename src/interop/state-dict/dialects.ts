@@ -123,7 +123,8 @@ export const PYTORCH: Dialect = {
   },
   endings: {
     StackedRNN: (child) => `_l${Number(child.replace(/\D/g, '')) - 1}`,
-    BidirectionalRNN: (child, ending) => `${ending === '' ? '_l0' : ending}${child === 'backwardRnn' ? '_reverse' : ''}`,
+    BidirectionalRNN: (child, ending) =>
+      `${ending === '' ? '_l0' : ending}${child === 'backwardRnn' ? '_reverse' : ''}`,
     Recurrence: (_, ending) => (ending === '' ? '_l0' : ending),
   },
   segment: (field) => field,

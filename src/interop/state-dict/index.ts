@@ -78,7 +78,8 @@ function converted(dict: StateDict, slot: Slot): Tensor {
   };
   const parts = slot.leaf.part?.[1] ?? 1;
   const rank = tensor.rank + (slot.leaf.trailing === true ? 1 : 0);
-  if ((given.rank !== rank && given.rank !== tensor.rank) || (given.shape[0] ?? 0) % parts !== 0) misfit('does not fit');
+  if ((given.rank !== rank && given.rank !== tensor.rank) || (given.shape[0] ?? 0) % parts !== 0)
+    misfit('does not fit');
   const y = toOurs(given, slot);
   if (y.shape.length !== tensor.rank || y.shape.some((n, i) => n !== tensor.shape[i])) misfit(`becomes ${shapeOf(y)}`);
   return tf.cast(y, tensor.dtype);
@@ -140,14 +141,21 @@ export function fromStateDict<P extends Tree, S extends StateTree>(
  * @returns Arrays by name, the caller's to dispose of.
  * @throws InteropError naming a layer without a counterpart.
  */
-export function toStateDict(layer: AnyLayer, ps: Tree, st: StateTree, options: StateDictOptions): Record<string, Tensor> {
+export function toStateDict(
+  layer: AnyLayer,
+  ps: Tree,
+  st: StateTree,
+  options: StateDictOptions,
+): Record<string, Tensor> {
   const naming = namingOf('toStateDict', parseOptions(OPTIONS, options, 'toStateDict'));
   return tf.tidy(() => {
     const parts = new Map<string, Tensor[]>();
     for (const slot of slotsOf(layer, ps, st, naming)) {
       const known = parts.get(slot.name) ?? [];
       if (known.length > 0 && slot.leaf.part === undefined) {
-        throw new InteropError(`toStateDict: two weights would both be named "${slot.name}"; option "names" tells them apart`);
+        throw new InteropError(
+          `toStateDict: two weights would both be named "${slot.name}"; option "names" tells them apart`,
+        );
       }
       known[slot.leaf.part?.[0] ?? 0] = toTheirs(slot);
       parts.set(slot.name, known);

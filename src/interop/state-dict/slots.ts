@@ -3,6 +3,7 @@
  */
 import type { AnyLayer } from '../../core/layer.js';
 import { formatPath, isRecord, isTensor, leaves, type Path, type Tensor } from '../../core/tree.js';
+import { childrenOf } from '../../layers/tools/layer-map.js';
 import { InteropError } from '../errors.js';
 import type { Dialect, KindOfLayer, Leaf } from './dialects.js';
 
@@ -79,7 +80,7 @@ export function slotsOf(layer: AnyLayer, ps: unknown, st: unknown, naming: Namin
       own(kind, one, { parameters, states }, place);
       return;
     }
-    const children = Object.entries(one.display?.children ?? {});
+    const children = childrenOf(one);
     if (children.length === 0 && leaves(parameters).length > 0) unknown(one, place);
     const before = found.length;
     const endingOf = dialect.endings[one.display?.name ?? ''];
@@ -90,7 +91,7 @@ export function slotsOf(layer: AnyLayer, ps: unknown, st: unknown, naming: Namin
         endingOf === undefined
           ? { path, named: field === '' ? place.named : [...place.named, field], ending: place.ending }
           : { path, named: place.named, ending: endingOf(field, place.ending) };
-      visit(inner as AnyLayer, p, s, next);
+      visit(inner, p, s, next);
     }
     const placed = found.slice(before).filter(({ tree }) => tree === 'parameters').length;
     if (placed !== leaves(parameters).length) unknown(one, place);

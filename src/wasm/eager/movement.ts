@@ -6,6 +6,7 @@ import type { NullclineBackend } from '../backend.js';
 import { kindOf } from '../elementwise.js';
 import { bytesOfKind } from '../emit/access.js';
 import { i32, i32add, i32load, i32mul, localExpr, V128, type Body, type Expr } from '../emit/assembler.js';
+import { stridedSliceOf } from '../../graph/strided-slice.js';
 import { CodeCache, lanesOf, sizeOf, type Call, type EagerKernel } from './eager.js';
 import { bump, i32and, i32shr, link, repeat, variable, type Code } from './link.js';
 
@@ -254,6 +255,15 @@ const slice: EagerKernel = ({ backend, inputs: { x }, attrs }) => {
   return rearranged(backend, x, size, size, strides, begin.reduce((n, b, i) => n + b * strides[i], 0)); // prettier-ignore
 };
 
+/** The cpu backend's kernel does not know masks that add or take away axes. */
+const stridedSlice: EagerKernel = ({ backend, inputs: { x }, attrs }) => {
+  if (!movable(x)) return undefined;
+  const { offset, sizes, steps, finalShape } = stridedSliceOf(x.shape, attrs);
+  const strides = rowMajor(x.shape);
+  if (sizeOf(finalShape) === 0) return backend.adopt(backend.allocateFor(0, x.dtype), finalShape, x.dtype);
+  return rearranged(backend, x, finalShape, sizes, strides.map((s, i) => s * steps[i]), offset.reduce((n, first, i) => n + first * strides[i], 0)); // prettier-ignore
+};
+
 const reverse: EagerKernel = ({ backend, inputs: { x }, attrs }) => {
   if (!movable(x)) return undefined;
   const axes = tf.util.parseAxisParam(attrs.dims as number[], x.shape);
@@ -367,6 +377,7 @@ const reshape: EagerKernel = ({ backend, inputs: { x }, attrs }: Call) => {
 export const MOVEMENTS: Readonly<Record<string, EagerKernel>> = {
   Transpose: transpose,
   Slice: slice,
+  StridedSlice: stridedSlice,
   Reverse: reverse,
   Tile: tile,
   Concat: concat,

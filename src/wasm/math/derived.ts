@@ -79,3 +79,17 @@ export function powerOfSingles(b: Body, x: Expr, y: Expr): Expr {
   const value = BITS.select(signed, L.const(NaN), b.vector(isReal));
   return BITS.select(L.const(1), value, L.eq(y, L.const(0)));
 }
+
+/**
+ * The remainder of singles with the sign of the divisor, as tfjs's cpu backend computes it, for quotients up to 2^28: these
+ * are never rounded across a whole number, and their whole part times y is exact in doubles.
+ */
+export function modOfSingles(b: Body, x: Expr, y: Expr, quotient: Expr): Expr {
+  const rest = L.sub(x, L.mul(y, L.trunc(quotient)));
+  const r = b.vector(withSignOf(L.abs(rest), x));
+  const zero = L.const(0);
+  const isMixed = b.vector(BITS.xor(L.lt(x, zero), L.lt(y, zero)));
+  const sum = b.vector(L.add(r, y));
+  const turned = BITS.select(BITS.and(y, L.constBits(SIGN)), sum, L.eq(sum, y));
+  return BITS.select(b.vector(turned), r, isMixed);
+}

@@ -6,18 +6,19 @@
  * correct to half a unit in the last place.
  */
 import { normalQuantile } from '../../core/gaussian.js';
-import { F64, I32, V128, type Body, type Expr, type ModuleWriter } from '../emit/assembler.js';
+import { F64, I32, localExpr, V128, type Body, type Expr, type ModuleWriter } from '../emit/assembler.js';
 import { outOfRange } from '../emit/indirect.js';
 import { BITS, demote, extractLane, F64X2, promoteLow, replaceLane, shuffle, type Lanes } from '../emit/lanes.js';
-import { acosh, asinh, atanh, cosh, powerOfSingles, sinh, tanReduced } from './derived.js';
+import { acos, asin, atan, atan2 } from './arcs.js';
+import { acosh, asinh, atanh, cosh, modOfSingles, powerOfSingles, sinh, tanReduced } from './derived.js';
 import { erf } from './erf.js';
 import { exp, expm1, sigmoid, tanh } from './exponential.js';
 import { log, log1p } from './logarithm.js';
 import { LARGEST_REDUCED, sinReduced } from './trigonometric.js';
 
 /** Functions that the host computes, by their name in `Math`. */
-export const HOST_UNARY = 'sin cos tan asin acos atan sinh cosh asinh acosh atanh'.split(' ');
-export const HOST_BINARY = ['pow', 'atan2', 'mod'];
+const HOST_UNARY = ['sin', 'cos', 'tan'] as const;
+const HOST_BINARY = ['pow', 'mod'] as const;
 
 /** The remainder with the sign of the divisor, as tfjs's cpu backend defines it. */
 function mod(x: number, y: number): number {
@@ -59,29 +60,40 @@ function byHost(b: Body, name: string, operands: readonly Expr[]): Expr {
 }
 
 const host =
-  (name: string, arity: 1 | 2): VectorFunction =>
+  (name: (typeof HOST_BINARY)[number]): VectorFunction =>
   (b, _, x, y) =>
-    byHost(b, name, arity === 1 ? [x] : [x, y]);
+    byHost(b, name, [x, y]);
 
-/** By `near` unless some lane is large: such go to the host. */
+/** By `near` unless that does not hold for some lane: such go to the host. */
+function unless(b: Body, name: string, operands: readonly Expr[], isNear: Expr, near: Expr): Expr {
+  const result = b.local(V128);
+  b.set(result, near);
+  b.when(
+    (c) => {
+      BITS.not(isNear)(c);
+      c.simd(83);
+    },
+    () => {
+      b.set(result, byHost(b, name, operands));
+    },
+  );
+  return localExpr(result);
+}
+
+/** Lanes that are large, infinite or NaN go to the host. */
 const reduced =
-  (name: 'sin' | 'cos' | 'tan', near: (b: Body, x: Expr) => Expr): VectorFunction =>
+  (name: (typeof HOST_UNARY)[number], near: (b: Body, x: Expr) => Expr): VectorFunction =>
   (b, L, given) => {
     const x = b.vector(given);
-    const result = b.local(V128);
-    const far: Expr = (c) => {
-      // Some lane is large, infinite or NaN.
-      BITS.not(L.le(L.abs(x), L.const(LARGEST_REDUCED)))(c);
-      c.simd(83);
-    };
-    b.set(result, near(b, x));
-    b.when(far, () => {
-      b.set(result, byHost(b, name, [x]));
-    });
-    return (c) => {
-      c.get(result);
-    };
+    return unless(b, name, [x], L.le(L.abs(x), L.const(LARGEST_REDUCED)), near(b, x));
   };
+
+/** Lanes whose quotient is large, infinite or NaN go to the host. */
+const remainder: VectorFunction = (b, L, x, y) => {
+  const quotient = b.vector(L.div(x, y));
+  const isNear = BITS.and(L.le(L.abs(quotient), L.const(2 ** 28)), L.lt(L.abs(y), L.const(Infinity)));
+  return unless(b, 'mod', [x, y], b.vector(isNear), modOfSingles(b, x, y, quotient));
+};
 
 /** max(x, 0) + log1p(exp(-|x|)) */
 const softplus: VectorFunction = (b, L, given) => {
@@ -113,13 +125,13 @@ const TABLE: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['log1p', doubles(log1p)],
   ['softplus', doubles(softplus)],
   ['erf', doubles(erf)],
-  ...HOST_UNARY.map((name): [string, Entry] => [name, doubles(host(name, 1))]),
-  ...HOST_BINARY.map((name): [string, Entry] => [name, doubles(host(name, 2), 2)]),
   ['sin', doubles(reduced('sin', (b, x) => sinReduced(b, x, 0)))],
   ['cos', doubles(reduced('cos', (b, x) => sinReduced(b, x, 1)))],
   ['tan', doubles(reduced('tan', tanReduced))],
-  ...Object.entries({ sinh, cosh, asinh, acosh, atanh }).map(([name, f]): [string, Entry] => [name, doubles((b, _, x) => f(b, x))]), // prettier-ignore
-  ['pow', { ...doubles(host('pow', 2), 2), ofSingles: (b, _, x, y) => powerOfSingles(b, x, y) }],
+  ...Object.entries({ asin, acos, atan, sinh, cosh, asinh, acosh, atanh }).map(([name, f]): [string, Entry] => [name, doubles((b, _, x) => f(b, x))]), // prettier-ignore
+  ['atan2', doubles((b, _, y, x) => atan2(b, y, x), 2)],
+  ['mod', { ...doubles(host('mod'), 2), ofSingles: remainder }],
+  ['pow', { ...doubles(host('pow'), 2), ofSingles: (b, _, x, y) => powerOfSingles(b, x, y) }],
 ]);
 
 export const isMathFunction = (name: string): boolean => TABLE.has(name);

@@ -5,7 +5,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { normal, split, type Key } from '../../src/core/random.js';
 import type { Tensor } from '../../src/core/tree.js';
-import { compile, scan, stopGradient, vjp } from '../../src/graph/index.js';
+import { runOnce } from '../../src/graph/compile.js';
+import { scan, stopGradient, vjp } from '../../src/graph/index.js';
 
 /**
  * An estimate of `|J|_F^2 / n` for the Jacobian J of `f` at `z` and n elements of `z`, by Hutchinson's method: the mean of
@@ -47,11 +48,7 @@ export function spectralRadius(f: (z: Tensor) => Tensor, z: Tensor, key: Key, op
   if (!Number.isSafeInteger(iterations) || iterations < 2) {
     throw new RangeError(`spectralRadius: iterations must be an integer from 2 on, got ${iterations}`);
   }
-  const first = tf.tidy(() => {
-    const v = normal(key, z.shape);
-    return tf.div(v, tf.sqrt(tf.sum(tf.square(v))));
-  });
-  const iterate = compile((start: Tensor, at: Tensor): tf.Scalar => {
+  const iterate = (start: Tensor, at: Tensor): tf.Scalar => {
     const step = (v: Tensor): readonly [Tensor, Tensor] => {
       const [, pull] = vjp(f, at);
       const [next] = pull(v);
@@ -62,8 +59,10 @@ export function spectralRadius(f: (z: Tensor) => Tensor, z: Tensor, key: Key, op
     const late = tf.slice(sizes, [iterations >> 1], [iterations - (iterations >> 1)]);
     // A Jacobian that vanishes altogether has radius 0.
     return tf.mul<tf.Scalar>(tf.exp(tf.mean(tf.log(tf.maximum(late, 1e-30)))), tf.cast(tf.greater(tf.min(late), 0), 'float32')); // prettier-ignore
+  };
+  return tf.tidy(() => {
+    const v = normal(key, z.shape);
+    const first = tf.div(v, tf.sqrt(tf.sum(tf.square(v))));
+    return stopGradient(runOnce(iterate, [first, stopGradient(z)]));
   });
-  const radius = stopGradient(iterate(first, stopGradient(z)));
-  first.dispose();
-  return radius;
 }

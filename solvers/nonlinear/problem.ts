@@ -1,6 +1,7 @@
 /**
  * Equations to solve: `f(u, p) = 0` and `f(u, p) = u`.
  */
+import { describe } from '../../src/core/options.js';
 import { formatPath, leavesWithPaths, type Tree } from '../../src/core/tree.js';
 
 export type NonlinearKind = 'nonlinear' | 'fixedPoint';
@@ -25,7 +26,8 @@ export type AnyNonlinearProblem<U extends Tree, P> = NonlinearProblem<U, P> | Fi
 function check(where: string, f: unknown, u0: unknown, shape: string): void {
   if (typeof f !== 'function') throw new TypeError(`${where}: f must be a function ${shape}, got ${typeof f}`);
   const leaves = leavesWithPaths(u0);
-  if (leaves.length === 0) throw new TypeError(`${where}: u0 must be a tensor or a tree of tensors`);
+  if (leaves.length === 0)
+    throw new TypeError(`${where}: u0 must be a tensor or a tree of tensors, got ${describe(u0)}`);
   for (const { leaf, path } of leaves) {
     if (leaf.dtype === 'float32') continue;
     throw new TypeError(`${where}: u0 at ${formatPath(path)} must be float32, got ${leaf.dtype}`);
@@ -39,12 +41,21 @@ function check(where: string, f: unknown, u0: unknown, shape: string): void {
  * tensors, and
  * as large as the state unless it is meant for least squares.
  * @param u0 - Where to start: a float32 tensor or a tree of such.
- * @param p - Parameters: any tree of tensors (plain values in it are passed through).
+ * @param p - Parameters: any tree of tensors (plain values in it are passed through). Default: none.
  * @throws TypeError for a wrong kind of argument.
  */
-export function nonlinearProblem<U extends Tree, P>(f: (u: U, p: P) => Tree, u0: U, p: P): NonlinearProblem<U, P> {
+export function nonlinearProblem<U extends Tree>(
+  f: (u: U, p: undefined) => Tree,
+  u0: U,
+): NonlinearProblem<U, undefined>;
+export function nonlinearProblem<U extends Tree, P>(f: (u: U, p: P) => Tree, u0: U, p: P): NonlinearProblem<U, P>;
+export function nonlinearProblem<U extends Tree, P>(
+  f: (u: U, p: P) => Tree,
+  u0: U,
+  p?: P,
+): NonlinearProblem<U, P | undefined> {
   check('nonlinearProblem', f, u0, '(u, p) => residual');
-  return Object.freeze({ kind: 'nonlinear', f, u0, p });
+  return Object.freeze({ kind: 'nonlinear', f: f as NonlinearProblem<U, P | undefined>['f'], u0, p });
 }
 
 /**
@@ -52,10 +63,16 @@ export function nonlinearProblem<U extends Tree, P>(f: (u: U, p: P) => Tree, u0:
  *
  * @param f - A pure function of the state and the parameters that returns the next state: the same structure and shapes.
  * @param u0 - Where to start: a float32 tensor or a tree of such.
- * @param p - Parameters: any tree of tensors (plain values in it are passed through).
+ * @param p - Parameters: any tree of tensors (plain values in it are passed through). Default: none.
  * @throws TypeError for a wrong kind of argument.
  */
-export function fixedPointProblem<U extends Tree, P>(f: (u: U, p: P) => U, u0: U, p: P): FixedPointProblem<U, P> {
+export function fixedPointProblem<U extends Tree>(f: (u: U, p: undefined) => U, u0: U): FixedPointProblem<U, undefined>;
+export function fixedPointProblem<U extends Tree, P>(f: (u: U, p: P) => U, u0: U, p: P): FixedPointProblem<U, P>;
+export function fixedPointProblem<U extends Tree, P>(
+  f: (u: U, p: P) => U,
+  u0: U,
+  p?: P,
+): FixedPointProblem<U, P | undefined> {
   check('fixedPointProblem', f, u0, '(u, p) => u');
-  return Object.freeze({ kind: 'fixedPoint', f, u0, p });
+  return Object.freeze({ kind: 'fixedPoint', f: f as FixedPointProblem<U, P | undefined>['f'], u0, p });
 }

@@ -3,10 +3,11 @@
  */
 import type { Buffer } from '../../src/graph/executor.js';
 import { nested, type Gradual, type RunContext } from '../../src/graph/primitive.js';
+import type { Sessions } from '../../src/graph/sessions.js';
 import { reading, type Cell, type Loop } from '../../src/graph/workspace.js';
 import { asLoop, type Ending, type NonlinearAlgorithm, type Solving } from './algorithm.js';
 import { computesInDoubles, defaultTolerance } from './precision.js';
-import { Session, Sessions } from './session.js';
+import { sessionsOf, type Session } from './session.js';
 import type { System } from './system.js';
 import { Watch, type Termination } from './termination.js';
 
@@ -45,7 +46,7 @@ export class Runner {
     readonly algorithm: NonlinearAlgorithm,
     readonly criterion: Criterion,
   ) {
-    this.sessions = new Sessions(system, (session) => {
+    this.sessions = sessionsOf(system, (session) => {
       const tolerance = defaultTolerance(computesInDoubles(session.ws.backend));
       const { abstol, reltol } = criterion;
       const watch = new Watch({ ...criterion, abstol: abstol ?? tolerance, reltol: reltol ?? tolerance }, system);

@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { openWorkspace } from '../../src/graph/program.js';
 import { PRIMITIVE } from '../../src/graph/graph.js';
 import { nested, type RunContext } from '../../src/graph/primitive.js';
+import { Sessions, type Lendable } from '../../src/graph/sessions.js';
 import type { Cell, Workspace } from '../../src/graph/workspace.js';
 import type { Tensor } from '../../src/core/tree.js';
 import type { LoopPrograms, Maps, System } from './system.js';
@@ -110,7 +111,7 @@ export class Coefficients {
   }
 }
 
-export class Session {
+export class Session implements Lendable {
   readonly ws: Workspace;
   /** Where to start. It stands for the caller's buffer: read it, never write it. */
   readonly u0: Cell;
@@ -166,31 +167,27 @@ export class Session {
     const form = this.ws.immediate ? name : `${name}, packed`;
     return new Step(this, this.system.program(form, inputs, build), inputs, outputs);
   }
+  /** Nothing refers to what this run computed any more. */
+  release(): void {
+    this.ws.rest();
+  }
 }
 
-/** Sessions of one solve that no run is using, apart by backend. */
-export class Sessions<T extends { readonly session: Session }> {
-  private readonly idle: T[] = [];
-
-  constructor(
-    private readonly system: System,
-    private readonly open: (session: Session) => T,
-  ) {}
-
-  acquire(context: RunContext): T {
-    const at = this.idle.findIndex(({ session }) => session.ws.backend === context.backend);
-    if (at < 0) return this.open(new Session(this.system, context));
-    const [found] = this.idle.splice(at, 1);
-    found.session.context = context;
-    return found;
-  }
-
-  release(used: T): void {
-    used.session.ws.rest();
-    this.idle.push(used);
-  }
-
-  dispose(): void {
-    for (const { session } of this.idle.splice(0)) session.ws.dispose();
-  }
+/** Sessions of one system, each with what `open` makes in it. */
+export function sessionsOf<T extends { readonly session: Session }>(
+  system: System,
+  open: (session: Session) => T,
+): Sessions<T> {
+  return new Sessions(
+    (context) => {
+      const session = new Session(system, context);
+      try {
+        return open(session);
+      } catch (error) {
+        session.ws.dispose();
+        throw error;
+      }
+    },
+    ({ session }) => session,
+  );
 }

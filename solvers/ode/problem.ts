@@ -26,15 +26,26 @@ function checkTime(name: string, t: unknown): void {
  * @param f - The right-hand side, a pure function of the state, the parameters and the time (a scalar tensor).
  * @param u0 - The initial state: a float32 tensor or a tree of such.
  * @param tspan - Start and end; the end may come first, then the integration runs backwards in time.
- * @param p - Parameters: any tree of tensors (plain values in it are passed through).
+ * @param p - Parameters: any tree of tensors (plain values in it are passed through). Default: none.
  * @throws TypeError for a wrong kind of argument. (A state that is not finite is found by `solve`.)
  */
+export function odeProblem<U extends Tree>(
+  f: (u: U, p: undefined, t: Tensor) => U,
+  u0: U,
+  tspan: readonly [Time, Time],
+): OdeProblem<U, undefined>;
 export function odeProblem<U extends Tree, P>(
   f: (u: U, p: P, t: Tensor) => U,
   u0: U,
   tspan: readonly [Time, Time],
   p: P,
-): OdeProblem<U, P> {
+): OdeProblem<U, P>;
+export function odeProblem<U extends Tree, P>(
+  f: (u: U, p: P, t: Tensor) => U,
+  u0: U,
+  tspan: readonly [Time, Time],
+  p?: P,
+): OdeProblem<U, P | undefined> {
   if (typeof f !== 'function') throw new TypeError(`odeProblem: f must be a function (u, p, t) => du, got ${typeof f}`);
   const leaves = leavesWithPaths(u0);
   if (leaves.length === 0)
@@ -48,5 +59,5 @@ export function odeProblem<U extends Tree, P>(
     throw new TypeError(`odeProblem: tspan must be [t0, t1], got ${describe(span)}`);
   checkTime('t0', tspan[0]);
   checkTime('t1', tspan[1]);
-  return Object.freeze({ kind: 'ode', f, u0, tspan, p });
+  return Object.freeze({ kind: 'ode', f: f as OdeProblem<U, P | undefined>['f'], u0, tspan, p });
 }

@@ -4,16 +4,13 @@
 import { openWorkspace, type Program } from '../../src/graph/program.js';
 import type { Buffer } from '../../src/graph/executor.js';
 import { nested, type RunContext } from '../../src/graph/primitive.js';
+import { retainable, type Lendable } from '../../src/graph/sessions.js';
 import type { Cell, Workspace } from '../../src/graph/workspace.js';
 import { PRIMITIVE, type Spec } from '../../src/graph/graph.js';
-import { totalSize } from '../../src/graph/partition.js';
 import { SCALAR } from './field.js';
 import type { StepPrograms } from './programs.js';
 
-/** States and tapes beyond this many bytes each are freed when a run ends. */
-const RETAINED_BYTES = 1 << 24;
-
-export class Session {
+export class Session implements Lendable {
   readonly ws: Workspace;
   readonly t: Cell;
   readonly h: Cell;
@@ -115,36 +112,7 @@ export class Session {
     this.used = 0;
     this.tapesUsed = 0;
     this.ws.rest();
-    const { state } = this.programs.field;
-    const bytes = 8 * state.shape.reduce((n, d) => n * d, 1);
-    const retained = Math.max(2, Math.floor(RETAINED_BYTES / bytes));
-    if (this.states.length > retained) this.ws.free(this.states.splice(retained));
-    const taped = totalSize(this.tapes[0] ?? []) * 8;
-    for (const cells of this.tapes.splice(Math.max(2, Math.floor(RETAINED_BYTES / Math.max(taped, 1)))))
-      this.ws.free(cells);
-  }
-}
-
-/** Sessions of one solve that no run is using, apart by backend. */
-export class Sessions {
-  private readonly idle: Session[] = [];
-
-  constructor(private readonly programs: StepPrograms) {}
-
-  acquire(context: RunContext): Session {
-    const at = this.idle.findIndex(({ ws }) => ws.backend === context.backend);
-    if (at < 0) return new Session(this.programs, context);
-    const [session] = this.idle.splice(at, 1);
-    session.context = context;
-    return session;
-  }
-
-  release(session: Session): void {
-    session.release();
-    this.idle.push(session);
-  }
-
-  dispose(): void {
-    for (const { ws } of this.idle.splice(0)) ws.dispose();
+    const states = this.states.splice(retainable([this.programs.field.state]));
+    for (const cells of [states, ...this.tapes.splice(retainable(this.tapeSpecs))]) this.ws.free(cells);
   }
 }

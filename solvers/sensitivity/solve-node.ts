@@ -1,11 +1,12 @@
 /**
  * What one solve node is made of, and what its forward pass leaves for its backward pass.
  */
+import { Sessions } from '../../src/graph/sessions.js';
 import type { Cell } from '../../src/graph/workspace.js';
 import type { Field } from '../ode/field.js';
 import type { Integration, Plan, Stepping, Steps } from '../ode/integrate.js';
 import { StepPrograms, type Tolerance } from '../ode/programs.js';
-import { Sessions, type Session } from '../ode/session.js';
+import { Session } from '../ode/session.js';
 import { Tapes, type TapedPrograms } from '../ode/taped.js';
 import type { Tableau } from '../ode/tableau.js';
 
@@ -38,14 +39,18 @@ export interface SolveNode {
   readonly adjoint: { wanted: Wanted | null };
   readonly programs: StepPrograms;
   readonly tapes: Tapes;
-  readonly sessions: Sessions;
+  readonly sessions: Sessions<Session>;
   /** Told of each finished integration; throws where a failure is an error. */
   readonly onFinish: (result: Integration) => void;
 }
 
 export function makeSolveNode(node: Omit<SolveNode, 'adjoint' | 'programs' | 'tapes' | 'sessions'>): SolveNode {
   const programs = new StepPrograms(node.field, node.tableau, node.tolerance);
-  return { ...node, adjoint: { wanted: null }, programs, tapes: new Tapes(programs), sessions: new Sessions(programs) };
+  const sessions = new Sessions(
+    (context) => new Session(programs, context),
+    (session) => session,
+  );
+  return { ...node, adjoint: { wanted: null }, programs, tapes: new Tapes(programs), sessions };
 }
 
 /** What the forward pass leaves for the backward pass. */

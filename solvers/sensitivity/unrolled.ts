@@ -8,10 +8,11 @@ import type { Spec } from '../../src/graph/graph.js';
 import type { Buffer } from '../../src/graph/executor.js';
 import { atOnce, type Gradual, type Primitive, type RunContext } from '../../src/graph/primitive.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
+import { retainable } from '../../src/graph/sessions.js';
 import { reading, type Cell, type Loop } from '../../src/graph/workspace.js';
 import type { Recorded } from '../nonlinear/algorithm.js';
 import { bindAll, NEEDS_VALUES } from '../nonlinear/run.js';
-import { Sessions, type Session, type Step } from '../nonlinear/session.js';
+import { sessionsOf, type Session, type Step } from '../nonlinear/session.js';
 import type { System } from '../nonlinear/system.js';
 
 /** Where the statistics of a solve say which iterate was returned. */
@@ -113,6 +114,11 @@ class Sweep {
     this.total.run();
     return [this.start, ...sums];
   }
+
+  /** Keep no more states than a session may between runs. */
+  trim(): void {
+    for (const cells of this.kept.splice(retainable(this.state))) this.session.ws.free(cells);
+  }
 }
 
 /**
@@ -125,7 +131,7 @@ export function unrolledAdjoint(
   keepEvery: number,
 ): Primitive {
   const outputs: Spec[] = [system.state, ...wanted.map((i) => system.operands[i])];
-  const sessions = new Sessions(system, (session) => new Sweep(session, recorded, wanted, keepEvery));
+  const sessions = sessionsOf(system, (session) => new Sweep(session, recorded, wanted, keepEvery));
   function* run([u0, dy, statistics, ...operands]: readonly Buffer[], context: RunContext): Gradual<Buffer[]> {
     const sweep = sessions.acquire(context);
     const { ws } = sweep.session;
@@ -136,6 +142,7 @@ export function unrolledAdjoint(
       const cotangents = yield* reading(ws, sweep.run());
       return cotangents.map((cell) => ws.copy(cell));
     } finally {
+      sweep.trim();
       sessions.release(sweep);
     }
   }

@@ -18,12 +18,44 @@ const beyondSix = ({ inputs, attrs }: Call): boolean =>
 const channelsFirst = ({ attrs }: Call): boolean =>
   attrs?.dataFormat === 'channelsFirst' || attrs?.dataFormat === 'NCHW';
 
+const isOfFloats = ({ inputs: { a, b } }: Call): boolean => a?.dtype === 'float32' && b?.dtype === 'float32';
+const isOfRankThree = ({ inputs: { a, b } }: Call): boolean => a?.shape.length === 3 && b?.shape.length === 3;
+
+/** The product that XNNPACK makes; any other is a plain loop in blocks. */
+const isForXnnpack = ({ inputs: { a, b }, attrs }: Call): boolean =>
+  attrs?.transposeA !== true && attrs?.transposeB !== true && [a, b].every((x) => batchOf(x?.shape ?? []) === 1);
+const batchOf = (shape: readonly number[]): number => shape.slice(0, -2).reduce((n, d) => n * d, 1);
+
+const BLOCK = 48;
+/** The loop adds the bias and applies the activation once for each block of the dimension it sums over. */
+const repeatsItsEnd = (call: Call): boolean => {
+  const { inputs, attrs } = call;
+  const summed = inputs.a?.shape.at(attrs?.transposeA === true ? -2 : -1) ?? 0;
+  return summed > BLOCK && !isForXnnpack(call) && (inputs.bias != null || (attrs?.activation ?? 'linear') !== 'linear');
+};
+
+const SHAPES = Symbol.for('nullcline.wasm.shapes');
+
+/**
+ * XNNPACK's packed weights are kept by the data of the second operand alone: the same data in another shape (a vector as a row and
+ * as a column) meets those of the first, and the result is wrong or the backend aborts. Is this call such a one?
+ */
+const isReshaped = (call: Call): boolean => {
+  const { b } = call.inputs;
+  if (b == null || !isForXnnpack(call)) return false;
+  const engine = tf.engine() as unknown as Record<symbol, WeakMap<object, string> | undefined>;
+  const shapes = (engine[SHAPES] ??= new WeakMap<object, string>());
+  const shape = b.shape.slice(-2).join();
+  const first = shapes.get(b.dataId);
+  if (first === undefined) shapes.set(b.dataId, shape);
+  return first !== undefined && first !== shape;
+};
+
 /** Calls that a kernel of tfjs 4.22's wasm backend answers wrongly, refuses, or spoils the backend's memory with. */
 const MISTAKEN: Readonly<Record<string, (call: Call) => boolean>> = {
   // Reads dimensions 1 and 2 of its operands, whatever their rank.
-  _FusedMatMul: ({ inputs }) => inputs.a?.shape.length !== 3 || inputs.b?.shape.length !== 3,
-  // The product with a single row or column on one side (an outer product, a row by a matrix) comes out wrong now and then.
-  BatchMatMul: ({ inputs }) => [inputs.a, inputs.b].some((x) => x?.shape.slice(-2).includes(1) === true),
+  _FusedMatMul: (call) => !isOfFloats(call) || !isOfRankThree(call) || repeatsItsEnd(call) || isReshaped(call),
+  BatchMatMul: (call) => !isOfFloats(call) || isReshaped(call),
   AvgPool: padsByHand,
   // Start their maximum at 0.
   MaxPool: always,

@@ -7,7 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { split, type Key } from './random.js';
-import { inScope, scopeNote } from './scope.js';
+import { inScope, located, scopeNote } from './scope.js';
 import { isRecord, isTensor, leaves, mapLeaves, type StateTree, type Tree } from './tree.js';
 
 /**
@@ -71,6 +71,7 @@ function describe(x: unknown): string {
   if (isTensor(x)) return `a ${x.dtype} tensor [${x.shape.join(', ')}]`;
   if (typeof x === 'function') return 'a function; wrappedFunction makes it a layer';
   if (Array.isArray(x)) return `an array of ${x.length}`;
+  if (x instanceof Promise) return 'a promise';
   return isRecord(x) ? `an object {${Object.keys(x).join(', ')}}` : String(x);
 }
 
@@ -89,6 +90,9 @@ export function setup<X, Y, P extends Tree, S extends StateTree>(key: Key, layer
 
 /** `layer.apply(x, ps, st)`. */
 export function apply<X, Y, P extends Tree, S extends StateTree>(layer: Layer<X, Y, P, S>, x: X, ps: P, st: S): [Y, S] {
+  if (typeof (layer as Partial<AnyLayer> | null | undefined)?.apply !== 'function') {
+    throw new TypeError(`apply: the first argument must be a layer, got ${describe(layer)}; apply(layer, x, ps, st)`);
+  }
   return layer.apply(x, ps, st);
 }
 
@@ -116,7 +120,7 @@ export function applyChild<X, Y, P extends Tree, S extends StateTree>(
   ps: P,
   st: S,
 ): [Y, S] {
-  return inScope(name, () => applyInner(layer, x, ps, st));
+  return inScope(name, () => located(() => applyInner(layer, x, ps, st)));
 }
 
 /** Apply the one layer of a wrapper, which is where the wrapper is. */
@@ -126,7 +130,9 @@ export function applyInner<X, Y, P extends Tree, S extends StateTree>(
   ps: P,
   st: S,
 ): [Y, S] {
-  return interceptor === undefined ? layer.apply(x, ps, st) : (interceptor(layer, x, ps, st) as [Y, S]);
+  const result: unknown = interceptor === undefined ? layer.apply(x, ps, st) : interceptor(layer, x, ps, st);
+  if (Array.isArray(result) && result.length === 2) return result as [Y, S];
+  throw new TypeError(`${layer.display?.name ?? 'Layer'}: apply must return [y, states], got ${describe(result)}`);
 }
 
 /** Parameters alone, from a key of their own: what `setup` makes first. */
@@ -181,11 +187,13 @@ export function stateLength(layerOrStates: AnyLayer | StateTree): number {
  */
 export function updateState<S>(st: S, name: string, value: StateTree): S {
   const found: StateTree[] = [];
+  const names = new Set<string>();
   const visit = (x: unknown): unknown => {
     if (Array.isArray(x)) return x.map(visit);
     if (!isRecord(x)) return x;
     return Object.fromEntries(
       Object.entries(x).map(([field, child]) => {
+        names.add(field);
         if (field !== name) return [field, visit(child)];
         found.push(value);
         return [field, value];
@@ -193,11 +201,17 @@ export function updateState<S>(st: S, name: string, value: StateTree): S {
     );
   };
   const updated = visit(st) as S;
-  if (found.length === 0) throw new TypeError(`updateState: no field "${name}" in the state`);
+  if (found.length === 0)
+    throw new TypeError(`updateState: no field "${name}" in the state, which has {${[...names].join(', ')}}`);
   return updated;
 }
 
 function setTraining<S>(st: S, training: boolean): S {
+  const given = (isRecord(st) ? st : {}) as Partial<AnyLayer & { optimiserState: unknown }>;
+  if (typeof given.apply === 'function' || given.optimiserState !== undefined) {
+    const what = given.apply === undefined ? 'a train state; give its states' : 'a layer';
+    throw new TypeError(`${training ? 'trainMode' : 'testMode'}: the argument must be the states of a layer, as setup(key, layer) makes, got ${what}`); // prettier-ignore
+  }
   const visit = (x: unknown): unknown => {
     if (Array.isArray(x)) return x.map(visit);
     if (!isRecord(x)) return x;

@@ -3,8 +3,8 @@
  *
  * This is the one file that imports zod; other rooms take the schemas here, or `z` for one of their own.
  */
+import type * as tf from '@tensorflow/tfjs';
 import { z } from 'zod';
-import type { Key } from './random.js';
 import { isRecord, isTensor, type Tensor } from './tree.js';
 
 export { z };
@@ -130,7 +130,7 @@ export function functionOption<F extends (...args: never[]) => unknown>(expected
 
 export const tensorOption = z.custom<Tensor>(isTensor, { error: 'a tensor' });
 
-export const keyOption = z.custom<Key>(
+export const keyOption = z.custom<tf.Tensor1D>(
   (x) => isTensor(x) && x.dtype === 'int32' && x.shape.length === 1 && x.shape[0] === 2,
   {
     error: 'a key, as key(seed) makes it',

@@ -29,3 +29,20 @@ export function currentScope(): string {
 export function scopeNote(scope: string = currentScope()): string {
   return scope === '' ? '' : ` (in layer ${scope})`;
 }
+
+/** Run `f`; an error that does not say where in the model it happened, such as one of tfjs, says so from here on. */
+export function located<T>(f: () => T): T {
+  try {
+    return f();
+  } catch (error) {
+    // A DOMException's message, for one, cannot be changed.
+    const open = error instanceof Error && Object.getOwnPropertyDescriptor(error, 'message')?.writable === true;
+    if (open && !error.message.includes(' (in layer ')) {
+      const { message, stack } = error;
+      error.message = message + scopeNote();
+      // What an uncaught error prints is its stack, which begins with the message as it was.
+      if (stack !== undefined) error.stack = stack.replace(message, () => error.message);
+    }
+    throw error;
+  }
+}

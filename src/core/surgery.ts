@@ -166,7 +166,7 @@ export function checkGroups(where: string, groups: readonly (readonly string[])[
 }
 
 /** {@link getIn} without its types. */
-export function valueAt(where: string, tree: unknown, path: string): unknown {
+function valueAt(where: string, tree: unknown, path: string): unknown {
   const steps = parsePath(path, where);
   return steps.reduce<unknown>((node, step, i) => child(where, node, steps.slice(0, i), step), tree);
 }

@@ -93,7 +93,7 @@ export function explain<A extends unknown[]>(
 ): string {
   if (typeof f !== 'function') throw new TypeError(`explain: the first argument must be a function, got ${typeof f}`);
   if (f.programFor !== undefined) return text(f.programFor(...args));
-  const { program } = traceFunction(f as (...args: never[]) => unknown, flattenArguments(args));
+  const { program } = traceFunction(f, flattenArguments(args));
   try {
     return text(program);
   } finally {

@@ -2,15 +2,16 @@
  * Convolutions as matrix products. Each window of the input, laid out as a row, times the filter as a matrix gives the
  * channels of one position; the gradients are the two transposed products. The rows are made block by block, so that they
  * stay in the cache and large images need no large memory. (Chellapilla, Puri and Simard, "High performance convolutional
- * neural networks for document processing", IWFHR 2006.)
+ * neural networks for document processing", IWFHR 2006.) The forward pass needs no rows where those of the image will do.
  *
  * Depthwise convolutions sum over the window alone and are plain loop nests.
  */
 import * as tf from '@tensorflow/tfjs';
 import { sizeOf, type Node } from '../graph/graph.js';
+import type { MatMulSpec } from './emit/matmul.js';
 import { apply, loadLeaf } from './emit/terms.js';
 import { fill, inputsOf } from './indirect.js';
-import { multiply } from './products.js';
+import { multiply, packed } from './products.js';
 import type { Planner } from './plan.js';
 import { reduceInto } from './reductions.js';
 import { isContiguous, reshapeView, rowMajor, sliceView, transposeView, whole, type View } from './views.js';
@@ -92,6 +93,35 @@ function rowsOf(planner: Planner, view: View, block: { begin: number[]; size: nu
 
 const flat = (view: View, shape: readonly number[]): View => whole(view.buffer, shape);
 
+/**
+ * Without making rows: each row of a window lies along memory, so that a product of whole lines of an image reads the image
+ * itself, window row after window row. False where windows do not lie so, or a result does not fill a vector.
+ */
+function inPlace(planner: Planner, result: View, seen: View, weights: View): boolean {
+  if (seen.shape.length !== 6 || !isContiguous(weights)) return false;
+  const [batch, lines, rows, high, wide, depth] = seen.shape;
+  const [image, line, along, down, across, next] = seen.strides;
+  const columns = weights.shape[1];
+  if (high * wide === 1 || next !== 1 || across !== depth || columns * planner.floatBytes < 16) return false;
+  const { view, bPanels } = packed(planner, weights, batch * lines * rows);
+  const spec: MatMulSpec = {
+    rows,
+    inner: high * wide * depth,
+    columns,
+    a: [along, 1],
+    b: bPanels ? [0, 0] : [columns, 1],
+    c: [columns, 1],
+    pieces: { length: wide * depth, stride: down },
+    repeat: { count: lines, a: line, c: rows * columns },
+    ...(bPanels ? { bPanels } : {}),
+  };
+  for (let i = 0; i < batch; i++) {
+    const c = { ...result, offset: result.offset + i * lines * rows * columns };
+    planner.steps.push({ type: 'matmul', spec, views: [c, { ...seen, offset: seen.offset + i * image }, view] });
+  }
+  return true;
+}
+
 const forward: Plan = (planner, node) => {
   const { x, filter } = inputsOf(node);
   const axes = isFloat(node) ? geometry(node, x.shape, filter.shape) : undefined;
@@ -103,6 +133,7 @@ const forward: Plan = (planner, node) => {
   const seen = windows(bordered(planner, planner.view(x), axes, 0), axes);
   const result = planner.define(node.outputs[0]);
   const positions = positionsOf(x.shape[0], axes);
+  if (inPlace(planner, result, seen, weights)) return true;
   for (const block of blocksOf(planner, positions, width)) {
     const out = matrixOf(whole(result.buffer, [...positions, channels]), block, channels);
     if (out !== undefined) multiply(planner, out, rowsOf(planner, seen, block, width), weights);

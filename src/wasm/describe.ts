@@ -53,7 +53,7 @@ function matmul({ spec, views }: MatMulStep, nameOf: Naming): Line {
   const packed = panels.length === 0 ? '' : `, ${panels.join(' and ')} in panels`;
   return {
     text: `${c} = ${ended.text}${batch}${packed}`,
-    flops: matrices * rows * columns * (2 * inner + ended.flops),
+    flops: matrices * (spec.repeat?.count ?? 1) * rows * columns * (2 * inner + ended.flops),
   };
 }
 

@@ -50,9 +50,10 @@ function merged(product: MatMulStep, loop: NestStep): MatMulStep | undefined {
   const { sizes, out, operands, term, reduce } = loop.spec;
   const rank = sizes.length;
   if (reduce !== undefined || out.kind !== 'float' || operands.some(({ kind }) => kind !== 'float')) return undefined;
+  if (spec.repeat !== undefined) return undefined;
   if (rank < 2 || sizes[rank - 2] !== spec.rows || sizes[rank - 1] !== spec.columns) return undefined;
   if (sizes.slice(0, -2).some((n) => n !== 1)) return undefined;
-  // Exponentials and the like need the registers that the sums are in: their own loop is quicker by a third.
+  // Exponentials and the like need the registers that the sums are in: their own loop is quicker.
   if (isHeavy(term)) return undefined;
   const [target, ...given] = loop.views;
   const { buffer } = product.views[0];

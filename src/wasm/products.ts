@@ -53,6 +53,13 @@ function panels(planner: Planner, view: View, width: number): View {
   return copy;
 }
 
+/** The right operand `[inner, columns]` of several products of that many rows in all, in panels where it is large. */
+export function packed(planner: Planner, b: View, rows: number): { readonly view: View; readonly bPanels: boolean } {
+  const width = panelColumns(planner.floatBytes);
+  const bPanels = last(b, 1) === 1 && b.shape[1] >= width && rows >= MANY * PANEL_ROWS && sizeOf(b.shape) * planner.floatBytes > CACHE_BYTES; // prettier-ignore
+  return { view: bPanels ? panels(planner, b, width) : b, bPanels };
+}
+
 function copied(planner: Planner, view: View): View {
   const copy = planner.scratch('float', view.shape);
   planner.copy(view, copy);

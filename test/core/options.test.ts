@@ -30,6 +30,12 @@ const messageOf = (input: unknown): string => {
 };
 
 describe('parseOptions', () => {
+  it('says so where a tensor stands in the place of the options', () => {
+    tf.tidy(() => {
+      expect(messageOf(tf.ones([2]))).to.equal('solve: options: expected an object, got a float32 tensor [2]');
+    });
+  });
+
   it('fills in defaults, and takes undefined for no options', () => {
     const expected = { abstol: 1e-6, reltol: 1e-3, maxIters: 1000, adaptive: true };
     expect(o.parseOptions(schema, undefined, 'solve')).to.deep.equal(expected);

@@ -33,6 +33,7 @@ export const LAYERS_NOT_ON_WEBGPU: Readonly<Record<string, string>> = {
   'convTranspose of three axes': 'its transposed convolution in three dimensions asks for a shape that does not fit',
   'convTranspose with same padding': VEC5,
   'maxPool with dilation': 'its kernel Pad of rank 6 is no valid program',
+  debugMode: 'not tfjs: it looks at values as it runs, which needs a backend that can be read at once',
   globalLpPool: 'its kernel Select ends at rank 4',
   variationalHiddenDropout: 'a choice between two keys is made on the device, and draws need theirs on the host',
   'variationalHiddenDropout of features':

@@ -157,6 +157,17 @@ describe('checkpoints', () => {
     expect(error.message).to.match(/it holds no optimiserState/);
   });
 
+  it('whose path is something else are refused, and what stands in its place is named', async () => {
+    const swapped = await failureOf(restoreTrainState({ step: 1 } as never, at('whole') as never));
+    expect(swapped.message).to.equal(
+      'restoreTrainState: the first argument must be the path of a file, got an object {step}',
+    );
+    const other = await failureOf(restoreTrainState(at('whole'), { step: 1 } as never));
+    expect(other.message).to.match(/^restoreTrainState: the second argument must be a train state/);
+    expect((await failureOf(loadCheckpoint(''))).message).to.match(/^loadCheckpoint: .* path of a file, got ""/);
+    expect((await failureOf(saveCheckpoint(undefined as never, content()))).message).to.match(/got undefined$/);
+  });
+
   it('that are damaged are refused by name and defect, at whatever byte they end, and leave nothing', async () => {
     await saveCheckpoint(at('whole'), content());
     const bytes = readFileSync(at('whole'));

@@ -40,7 +40,25 @@ describe('train state', () => {
       '    step: 0',
       ')',
     ]);
-    expect(() => trainState(line, ts.parameters, ts.states, undefined as never)).to.throw(TypeError, /optimiser/);
+    expect(() => trainState(line, ts.parameters, ts.states, undefined as never)).to.throw(
+      TypeError,
+      /optimiser.* got undefined/,
+    );
+  });
+
+  it('arguments in the wrong place are named, with what was given', () => {
+    const ts = begin();
+    const saved = { parameters: ts.parameters, states: ts.states };
+    const cases: [() => unknown, RegExp][] = [
+      [() => trainState(ts.parameters as never, line as never, ts.states as never, descent(0.1)), /^trainState: the first argument must be a layer, got an object \{weight, bias\}/],
+      [() => singleTrainStep(points() as never, meanSquare as never, ts), /^singleTrainStep: the first argument must be the objective, .* got an array of 2/],
+      [() => singleTrainStep(meanSquare, points(), saved as never), /^singleTrainStep: the third argument must be a train state, .* got an object \{parameters, states\}/],
+      [() => singleTrainStep(meanSquare, points(), ts, { returnGradient: true } as never), /^singleTrainStep: unknown option "returnGradient"; did you mean "returnGradients"\?/],
+      [() => computeGradients(meanSquare, points(), null as never), /^computeGradients: the third argument must be a train state, .* got null/],
+      [() => applyGradients(ts.parameters as never, ts as never), /^applyGradients: the first argument must be a train state/],
+    ]; // prettier-ignore
+    for (const [f, message] of cases) expect(f).to.throw(TypeError, message);
+    disposeTrainState(ts);
   });
 
   it('a step of descent is the one computed by hand; its arguments stay', () => {

@@ -37,6 +37,18 @@ describe('compile with a precision of its own', () => {
     await tf.setBackend('cpu');
   });
 
+  it('is differentiated there by the tape of tfjs, too', async () => {
+    await tf.setBackend('cpu');
+    const f = compile((t: tf.Tensor) => tf.exp(t), { precision: 'float64' });
+    tf.tidy(() => {
+      expect(
+        tf
+          .grad((t) => f(t))(tf.scalar(1))
+          .dataSync()[0],
+      ).to.be.closeTo(Math.E, 1e-15);
+    });
+  });
+
   it('refuses another', () => {
     expect(() => compile((x: tf.Tensor) => x, { precision: 'float16' as never })).to.throw(OptionError, /precision/);
   });

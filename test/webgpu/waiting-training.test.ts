@@ -107,7 +107,13 @@ const LITTLE: Readonly<Record<string, Case>> = {
       algorithm: anderson({ memory: 1 }),
       abstol: 3e-2,
       reltol: 0,
-      adjoint: implicitAdjoint({ linearSolver: anderson({ memory: 1 }), reltol: 0.1 }),
+      maxIters: 3,
+      adjoint: implicitAdjoint({
+        linearSolver: anderson({ memory: 1 }),
+        reltol: 0.1,
+        maxIters: 3,
+        onFailure: 'ignore',
+      }),
     }),
     steps: 500,
   },
@@ -187,10 +193,12 @@ describe('500 steps on WebGPU, each of which waits', () => {
       await tf.setBackend('webgpu');
       const start = begin(given);
       const counts: string[] = [];
+      const bytes: number[] = [];
       const data = (step: number): Batch => {
         if (step % 100 === 50) {
           const { numTensors, numDataBuffers, numBytesInGPU } = tf.memory() as tf.MemoryInfo & { numBytesInGPU: number }; // prettier-ignore
-          counts.push(`${numTensors} tensors, ${numDataBuffers} buffers, ${numBytesInGPU} bytes`);
+          counts.push(`${numTensors} tensors, ${numDataBuffers} buffers`);
+          bytes.push(numBytesInGPU);
         }
         return given.batch();
       };
@@ -198,6 +206,8 @@ describe('500 steps on WebGPU, each of which waits', () => {
       expect(losses[given.steps - 1]).to.be.lessThan(losses[0]);
       expect(counts).to.have.lengthOf(5);
       expect(new Set(counts).size, counts.join('; ')).to.equal(1);
+      // What a solve left on the host because nothing asked for it on the device does not count: fewer is possible.
+      expect(Math.max(...bytes), bytes.join(', ')).to.equal(bytes[0]);
       disposeTrainState(end);
       disposeTrainState(start);
     });

@@ -11,7 +11,7 @@ const transposed = (x: Tensor, axes: readonly number[]): Tensor =>
   axes.every((axis, i) => axis === i) ? x : tf.transpose(x, [...axes]);
 
 function partOf(x: Tensor, [index, of]: readonly [number, number]): Tensor {
-  const size = [(x.shape[0]) / of, ...x.shape.slice(1)];
+  const size = [x.shape[0] / of, ...x.shape.slice(1)];
   return tf.slice(x, [index * size[0], ...size.slice(1).map(() => 0)], size);
 }
 

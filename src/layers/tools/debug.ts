@@ -5,7 +5,7 @@ import { withInterceptor, type AnyLayer, type Layer } from '../../core/layer.js'
 import { oneOf, parseOptions, z } from '../../core/options.js';
 import { defineLayer } from '../../core/print.js';
 import type { Key } from '../../core/random.js';
-import { currentScope } from '../../core/scope.js';
+import { currentScope, scopeNote } from '../../core/scope.js';
 import { formatPath, treeMap, type Path, type StateTree, type Tensor, type Tree } from '../../core/tree.js'; // prettier-ignore
 import { nanGuard, type OnNaN } from '../../graph/nan-guard.js';
 import { describeValue } from '../check.js';
@@ -39,6 +39,10 @@ const OPTIONS = z.strictObject({ nanCheck: oneOf('none', 'forward', 'backward', 
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** Most errors say themselves where they happened. */
+const withNote = (message: string, layerPath: string): string =>
+  message.includes(' (in layer ') ? message : message + scopeNote(layerPath);
+
 /** The layer in words: `Dense(2 => 3)`, `Chain`. */
 function titleOf({ display }: AnyLayer): string {
   const name = display?.name ?? 'Layer';
@@ -50,14 +54,13 @@ type Looks = Readonly<Record<'forward' | 'backward', boolean>>;
 /** Guards for the tensors of one application of a layer. */
 function guards(layer: AnyLayer, layerPath: string, looks: Looks) {
   const title = titleOf(layer);
-  const where = layerPath === '' ? 'the model itself' : layerPath;
   const found = (direction: 'forward' | 'backward', what: string, path: Path, { shape }: Tensor): OnNaN => {
     if (!looks[direction]) return null;
     const part = path.length === 0 ? '' : ` at ${formatPath(path)}`;
     const of = direction === 'forward' ? `in the ${what}${part}` : `in the cotangent of the ${what}${part}`;
     return (index) => {
       throw new DebugError(
-        `NaN ${of} (shape [${shape.join(', ')}], element ${index}) of ${title} at ${where}, on the way ${direction}`,
+        `NaN ${of} (shape [${shape.join(', ')}], element ${index}) of ${title}, on the way ${direction}${scopeNote(layerPath)}`,
         layerPath,
         direction,
       );
@@ -74,7 +77,7 @@ function guards(layer: AnyLayer, layerPath: string, looks: Looks) {
   const failed = (error: unknown): DebugError =>
     error instanceof DebugError
       ? error
-      : new DebugError(`${title} at ${where} failed: ${messageOf(error)}`, layerPath, 'forward', error);
+      : new DebugError(`${title} failed: ${withNote(messageOf(error), layerPath)}`, layerPath, 'forward', error);
   return { guarded, failed };
 }
 
@@ -90,7 +93,7 @@ function guards(layer: AnyLayer, layerPath: string, looks: Looks) {
  *
  * @example
  * const [loss] = debugMode(model).apply(x, ps, st);
- * // DebugError: NaN in the output (shape [8, 2], element 3) of Dense(50 => 2) at layer2, on the way forward
+ * // DebugError: NaN in the output (shape [8, 2], element 3) of Dense(50 => 2), on the way forward (in layer layer2)
  */
 export function debugMode<X, Y, P extends Tree, S extends StateTree>(
   layer: Layer<X, Y, P, S>,

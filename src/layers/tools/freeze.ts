@@ -4,7 +4,7 @@
 import { applyInner, type AnyLayer, type Layer } from '../../core/layer.js';
 import { defineLayer } from '../../core/print.js';
 import { split, type Key } from '../../core/random.js';
-import { checkGroups, parsePath, shareParameters, takeOut, valueAt } from '../../core/surgery.js';
+import { checkGroups, parsePath, shareParameters, takeOut } from '../../core/surgery.js';
 import { isRecord, type StateTree, type Tree } from '../../core/tree.js';
 import { checkFields, describeValue } from '../check.js';
 import { isLayer } from '../container.js';
@@ -39,6 +39,10 @@ function merged(a: unknown, b: unknown): unknown {
   return Object.fromEntries(Array.from(names, (name) => [name, name in a ? merged(a[name], b[name]) : b[name]]));
 }
 
+/** What is at a path; nothing where it leads nowhere, which the layer itself says better. */
+const found = (tree: unknown, path: string): unknown =>
+  parsePath(path, 'tieParameters').reduce<unknown>((x, step) => (x as Branch | undefined)?.[step], tree);
+
 function apart(ps: unknown, paths: readonly string[] | undefined): { free: Tree; frozen: Tree } {
   if (paths === undefined) return { free: {}, frozen: ps as Tree };
   const { rest, taken } = takeOut('freeze', ps, paths);
@@ -68,7 +72,7 @@ export function frozenLayer<X, Y, P extends Tree, S extends StateTree>(
   checkPaths(paths);
   const summary = paths === undefined ? 'all' : paths.join(', ');
   return defineLayer({
-    layer: layer as unknown as Layer<X, Y, Tree, S>,
+    layer: layer,
     display: Object.freeze({ name: 'FrozenLayer', summary, children: { '': layer as AnyLayer } }),
     initialParameters: (key: Key) => tidy(() => apart(layer.initialParameters(key), paths).free),
     initialStates: (key: Key) =>
@@ -144,9 +148,7 @@ export function tieParameters<X, Y, P extends Tree, S extends StateTree>(
   checkGroups('tieParameters', groups);
   const copies = groups.flatMap(([, ...rest]) => rest);
   const whole = (ps: unknown): P => {
-    const parts = groups.flatMap(([first, ...rest]) =>
-      rest.map((path) => [path, valueAt('tieParameters', ps, first)] as const),
-    );
+    const parts = groups.flatMap(([first, ...rest]) => rest.map((path) => [path, found(ps, first)] as const));
     return merged(ps, nested(Object.fromEntries(parts))) as P;
   };
   return defineLayer({

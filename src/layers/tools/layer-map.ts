@@ -39,7 +39,7 @@ export function layerMap<P extends Tree, S extends StateTree>(
 
 /** Layers inside by name. A wrapper that cannot be rebuilt may keep its layer's trees in another form: it is one layer. */
 export function childrenOf({ display, rebuild }: AnyLayer): [name: string, layer: AnyLayer][] {
-  const children = Object.entries(display?.children ?? {}) as [string, AnyLayer][];
+  const children = Object.entries<AnyLayer>(display?.children ?? {});
   return rebuild === undefined && children.some(([name]) => name === '') ? [] : children;
 }
 

@@ -23,7 +23,7 @@ const OPTIONS = z.strictObject({ dtype: oneOf('float32', 'int32').default('float
 const isShape = (x: unknown): x is readonly number[] => Array.isArray(x) && x.every((n) => typeof n === 'number');
 
 /** `f` at each shape. */
-function mapShapes<T>(tree: ShapeTree, f: (shape: readonly number[]) => T): unknown {
+function mapShapes(tree: ShapeTree, f: (shape: readonly number[]) => unknown): unknown {
   if (isShape(tree)) {
     if (tree.every((n) => Number.isSafeInteger(n) && n >= 0)) return f(tree);
     throw new TypeError(`outputShape: a shape must be non-negative integers, got [${tree.join(', ')}]`);
@@ -31,7 +31,7 @@ function mapShapes<T>(tree: ShapeTree, f: (shape: readonly number[]) => T): unkn
   if (Array.isArray(tree)) return (tree as readonly ShapeTree[]).map((branch) => mapShapes(branch, f));
   if (!isRecord(tree))
     throw new TypeError(`outputShape: expected a shape or a tree of shapes, got ${describeValue(tree)}`);
-  return Object.fromEntries(Object.entries(tree).map(([name, branch]) => [name, mapShapes(branch as ShapeTree, f)]));
+  return Object.fromEntries(Object.entries(tree).map(([name, branch]) => [name, mapShapes(branch, f)]));
 }
 
 function shapesOf(y: unknown): ShapeTree {

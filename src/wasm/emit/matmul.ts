@@ -34,6 +34,10 @@ export interface MatMulSpec {
   /** B in panels of {@link panelColumns} columns: `[panel][inner][column]`, the last one as narrow as the rest. */
   readonly bPanels?: boolean;
   readonly epilogue?: Epilogue;
+  /** The rows of A in pieces of as many elements along memory, which begin so far from each other: windows of an image. */
+  readonly pieces?: { readonly length: number; readonly stride: number };
+  /** The same product again and again, with A and C so many elements further each time. */
+  readonly repeat?: { readonly count: number; readonly a: number; readonly c: number };
 }
 
 export const PANEL_ROWS = 4;
@@ -172,6 +176,13 @@ class ColumnsWriter extends TileWriter {
     const tall = inPanels ? PANEL_ROWS : Math.min(rows, 4);
     const wide = inPanels ? 2 : Math.min(vectors, tall >= 3 ? 2 : tall === 2 ? 4 : 7);
     const start = [C, A, B, ...(spec.epilogue?.operands.map((_, i) => EXTRA + i) ?? [])];
+    if (spec.repeat !== undefined) {
+      const [c, a, ...others] = this.copies(start);
+      this.times(spec.repeat.count, [[c, spec.repeat.c], [a, spec.repeat.a]], () => {
+        this.cover(rows, tall, wide * L.count, [c, a, ...others]);
+      }); // prettier-ignore
+      return;
+    }
     const block = Math.max(tall, Math.floor(BLOCK_BYTES / (inner * L.bytes) / tall) * tall);
     if (!inPanels || rows <= 2 * block) {
       this.cover(rows, tall, wide * L.count, start);
@@ -224,6 +235,23 @@ class ColumnsWriter extends TileWriter {
       });
     };
     const [, a, bPointer] = pointers;
+    const finish = (): void => {
+      sums.forEach((row, i) => {
+        row.forEach((sum, v) => {
+          this.put(pointers, i, v * L.count, widths[v], localExpr(sum));
+        });
+      });
+    };
+    if (spec.pieces !== undefined) {
+      const { length, stride } = spec.pieces;
+      for (const sum of sums.flat()) b.set(sum, L.const(0));
+      const [p, q] = this.copies([a, bPointer]);
+      this.times(spec.inner / length, [[p, stride - length * aStep]], () => {
+        this.times(length, [[p, aStep], [q, bStep]], () => { step(p, q, 0, false); }); // prettier-ignore
+      });
+      finish();
+      return;
+    }
     step(a, bPointer, 0, true);
     const rest = spec.inner - 1;
     // More of the sum in one round makes V8 keep more values than there are registers: 41 GFLOP/s become 27.
@@ -241,11 +269,7 @@ class ColumnsWriter extends TileWriter {
     } else {
       for (let k = 1; k <= rest; k++) step(a, bPointer, k, false);
     }
-    sums.forEach((row, i) => {
-      row.forEach((sum, v) => {
-        this.put(pointers, i, v * L.count, widths[v], localExpr(sum));
-      });
-    });
+    finish();
   }
 }
 

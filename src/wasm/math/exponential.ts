@@ -6,7 +6,7 @@
  * where A and r B are the even and the odd part of the numerator of the diagonal Padé approximant of exp. Its
  * coefficients are whole numbers: (3, 3) errs by less than 7e-9 of the value on that interval and (6, 6) by 2e-19
  * (Padé remainder (m!)^2 r^(2m+1) / ((2m)! (2m+1)!)). What is subtracted or divided is arranged as an exact term and a
- * small correction wherever the two leave more than a unit in the last place.
+ * small correction wherever the two leave more than a unit in the last place. In singles exp(r) itself is a polynomial.
  */
 import type { Body, Expr } from '../emit/assembler.js';
 import { BITS, F32X4, type Lanes } from '../emit/lanes.js';

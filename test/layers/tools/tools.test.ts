@@ -251,7 +251,9 @@ describe('statefulLayer', () => {
     const [second] = cell.apply(x, ps, next);
     const before = tf.memory().numTensors;
     const m = statefulLayer(cell, ps, st);
-    tf.tidy(() => expectClose(m(x), first, {}));
+    tf.tidy(() => {
+      expectClose(m(x), first, {});
+    });
     const y = m(x);
     expectClose(y, second, {});
     y.dispose();

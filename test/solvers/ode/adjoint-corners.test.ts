@@ -138,18 +138,18 @@ describe('a solve within the field of another', () => {
       const backend = tf.backend();
       const p = constant([0.5, 0.7]);
       const run = compile(grad(outer(steps)));
-      const { write } = backend;
+      const write = backend.write.bind(backend);
       let peak = 0;
-      backend.write = function (...given): object {
+      backend.write = (...given): object => {
         peak = Math.max(peak, backend.numDataIds());
-        return write.apply(backend, given);
+        return write(...given);
       };
       try {
         run(p).dispose();
       } finally {
-        backend.write = write;
-        p.dispose();
+        Reflect.deleteProperty(backend, 'write');
         run.programFor(p).dispose();
+        p.dispose();
       }
       return peak - backend.numDataIds();
     };

@@ -114,7 +114,15 @@ describe('solve: bad input', () => {
     const bad = (f: (u: tf.Tensor) => unknown) => () =>
       solve(odeProblem(f as typeof decay, tf.ones([2]), [0, 1], {}), tsit5());
     expect(message(bad(() => tf.ones([3])))).to.match(/u0 is float32 \[2\], f returned float32 \[3\]/);
-    expect(message(bad((u) => ({ du: u })))).to.match(/same structure/);
+    expect(message(bad((u) => ({ du: u })))).to.match(
+      /same structure as u0, a float32 tensor \[2\], got an object \{du\}/,
+    );
+    expect(message(bad(async (u) => Promise.resolve(u)))).to.match(/got a Promise/);
+    expect(message(bad(() => 1))).to.match(/got 1$/);
+    expect(message(() => odeProblem(decay, [1, 2] as never, [0, 1], {}))).to.match(/u0 must be .* got \[1, 2\]/);
+    expect(message(() => odeProblem(decay, tf.ones([2]), { t0: 0 } as never, {}))).to.match(
+      /tspan .* got an object \{t0\}/,
+    );
     expect(message(bad((u) => tf.matMul(u, u)))).to.match(/MatMul/);
   });
 

@@ -39,8 +39,8 @@ export function residualPanel(
 ): Panel {
   const series = groups.flatMap(({ name, curves }, g) => {
     // One series for a group: a point that is no number ends a curve.
-    const points = curves.flatMap((curve): Point[] => [...curve.map((r, i): Point => [i, r]), [NaN, NaN]]);
+    const points = curves.flatMap((curve): Point[] => [...curve.map((r, i): Point => [i, Math.log10(r)]), [NaN, NaN]]);
     return [{ name, kind: g === 0 ? 'line' : 'dashed', colour: COLOURS[g % COLOURS.length], points } satisfies Series];
   });
-  return { title, x: { label: 'iteration' }, y: { label: 'residual (root mean square)', scale: 'log' }, series };
+  return { title, x: { label: 'iteration' }, y: { label: 'log10 of the residual (root mean square)' }, series };
 }

@@ -6,8 +6,9 @@
  * The peers take as many steps as nullcline's solver chose, of equal size, save by the same dense output and update by
  * the same rule. They are not asked to choose their steps, which only helps them; jax-js unrolls them, since it has no loops.
  *
- * diffrax and torchdiffeq were timed on another machine beside the hand-written limit (2-50-2 forward at batch 20: 1.5 µs); where that is given, their
- * figures are scaled by what it takes here in the same races.
+ * Ours, tfjs and jax-js run in races of their own, each beside the hand-written limit (2-50-2 forward at batch 20), and are compared through it: the garbage
+ * of one would otherwise be collected in the other's time. diffrax and torchdiffeq were timed on another machine beside the same limit (1.5 µs there);
+ * their figures are scaled by what it takes here. Without the limit's directory the times stand as they are.
  *
  *   npx tsx bench/spiral-step.ts [directory of limit32.wasm]
  */
@@ -40,7 +41,6 @@ import { race, report, Table, type Contestant } from './support/measure.js';
 tf.env().set('PROD', true);
 registerNullcline();
 await tf.setBackend('nullcline');
-const jax = await loadJax();
 const limits = Limit.load(32);
 
 /** Microseconds there: the limit's forward pass at batch 20, and the peers at both tolerances. */
@@ -163,7 +163,8 @@ async function plainTfjs(backend: string, steps: number): Promise<Runner> {
 }
 
 /** Weights and squares in, new ones out, the loss read back: as much as the others do. */
-function jaxJs(steps: number): Runner | undefined {
+async function jaxJs(steps: number): Promise<Runner | undefined> {
+  const jax = await loadJax();
   if (jax === undefined) return undefined;
   const { numpy: np, jit, valueAndGrad } = jax;
   type A = ReturnType<typeof np.zeros>;
@@ -204,16 +205,39 @@ function jaxJs(steps: number): Runner | undefined {
 
 const table = new Table('spiral training step, float32, µs', ['tolerances', 'steps', 'nullcline', 'cpu', 'wasm', 'jax-js', 'tfjs/ours', 'jax/ours', 'diffrax', 'torch', 'C'], 14); // prettier-ignore
 
-for (const { reltol, abstol, diffrax, torchdiffeq, c } of SETTINGS) {
-  const own = await ours(reltol, abstol);
-  const peers = [await plainTfjs('cpu', own.steps), await plainTfjs('wasm', own.steps), jaxJs(own.steps)];
-  const all: Contestant[] = [own, ...peers.filter((p) => p !== undefined), ...(limits?.contestants('2-50-2 forward', 20) ?? [])]; // prettier-ignore
+interface Raced {
+  readonly times: ReadonlyMap<string, number>;
+  readonly limit: number;
+}
+
+/** Microseconds of each, and of the limit beside them; 1.5, which is what it took there, where it is not given. */
+async function beside(...runners: readonly Runner[]): Promise<Raced> {
+  const all: Contestant[] = [...runners, ...(limits?.contestants('2-50-2 forward', 20) ?? [])];
   const medians = await race(all, { rounds: 15, roundMs: 10, warmMs: 300 });
-  const [us, cpu, wasm, js, limit] = ['nullcline', 'cpu', 'wasm', 'jax-js', 'limit'].map((name) => fastest(name, all, medians)); // prettier-ignore
-  const host = limit / LIMIT_THERE;
-  const tfjs = Math.min(cpu, wasm);
-  table.row(`${reltol} / ${abstol}`, own.steps, us, cpu, wasm, js, tfjs / us, js / us, diffrax * host, torchdiffeq * host, c * host); // prettier-ignore
-  report('spiral-step', { reltol, abstol, steps: own.steps, nullcline_us: us, tfjs_cpu_us: cpu, tfjs_wasm_us: wasm, jax_js_us: js, tfjs_over_ours: tfjs / us, jax_over_ours: js / us, diffrax_scaled_us: diffrax * host, torchdiffeq_scaled_us: torchdiffeq * host, c_scaled_us: c * host, limit_here_over_there: host }); // prettier-ignore
-  own.dispose();
-  for (const peer of peers) peer?.dispose();
+  const limit = fastest('limit', all, medians);
+  for (const runner of runners) runner.dispose();
+  const times = new Map(runners.map(({ name }, i) => [name, medians[i]]));
+  return { times, limit: Number.isFinite(limit) ? limit : LIMIT_THERE };
+}
+
+// jax-js last: what it has once loaded stays in the process.
+const measured = [];
+for (const setting of SETTINGS) {
+  const own = await ours(setting.reltol, setting.abstol);
+  const alone = await beside(own);
+  const tfjs = await beside(await plainTfjs('cpu', own.steps), await plainTfjs('wasm', own.steps));
+  measured.push({ setting, steps: own.steps, alone, tfjs });
+}
+for (const { setting, steps, alone, tfjs } of measured) {
+  const { reltol, abstol, diffrax, torchdiffeq, c } = setting;
+  const peer = await jaxJs(steps);
+  const jaxs = peer === undefined ? undefined : await beside(peer);
+  /** What it would have taken in the race that ours was in. */
+  const scaled = (raced: Raced | undefined, name: string): number => ((raced?.times.get(name) ?? NaN) / (raced?.limit ?? NaN)) * alone.limit; // prettier-ignore
+  const us = alone.times.get('nullcline') ?? NaN;
+  const [cpu, wasm, js] = [scaled(tfjs, 'cpu'), scaled(tfjs, 'wasm'), scaled(jaxs, 'jax-js')];
+  const host = alone.limit / LIMIT_THERE;
+  const best = Math.min(cpu, wasm);
+  table.row(`${reltol} / ${abstol}`, steps, us, cpu, wasm, js, best / us, js / us, diffrax * host, torchdiffeq * host, c * host); // prettier-ignore
+  report('spiral-step', { reltol, abstol, steps, nullcline_us: us, tfjs_cpu_us: cpu, tfjs_wasm_us: wasm, jax_js_us: js, tfjs_over_ours: best / us, jax_over_ours: js / us, diffrax_scaled_us: diffrax * host, torchdiffeq_scaled_us: torchdiffeq * host, c_scaled_us: c * host, limit_here_over_there: host }); // prettier-ignore
 }

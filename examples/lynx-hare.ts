@@ -100,7 +100,7 @@ const trajectory = (field: Field, saveAt: readonly number[]) =>
           saveAt,
           reltol: 1e-4,
           abstol: 1e-5,
-          maxSteps: 500,
+          maxIters: 500,
         }),
       },
     },

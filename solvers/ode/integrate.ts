@@ -27,7 +27,7 @@ export interface Plan {
   /** Times to save at, in the order of integration; null for the final state alone. */
   readonly saveAt: readonly number[] | null;
   readonly stepping: Stepping;
-  readonly maxSteps: number;
+  readonly maxIters: number;
   readonly dtMin: number;
 }
 
@@ -182,7 +182,7 @@ class Integrator {
         const unstable = !Number.isFinite(h) || (yield* this.blownUp());
         return yield* this.failed(unstable ? 'Unstable' : 'DtLessThanMin', h);
       }
-      if (this.accepted + this.rejected >= plan.maxSteps) return yield* this.failed('MaxIters', h);
+      if (this.accepted + this.rejected >= plan.maxIters) return yield* this.failed('MaxIters', h);
       const step = this.propose(h);
       this.tryStep(step);
       if (stepping.kind === 'adaptive') {

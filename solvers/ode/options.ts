@@ -25,7 +25,7 @@ export interface OdeOptions {
   /** Default `{ pcoeff: 0, icoeff: 1, dcoeff: 0, safety: 0.9, factorMin: 0.2, factorMax: 10 }`. */
   readonly controller?: Partial<PidController>;
   /** Steps tried, accepted or not, before giving up. Default 10 000. */
-  readonly maxSteps?: number;
+  readonly maxIters?: number;
   /** The smallest step before giving up. Default: 16 roundings of the larger end time in double precision. */
   readonly dtMin?: number;
   /** How the solve is differentiated. Default `discreteAdjoint()`. */
@@ -63,7 +63,7 @@ const schema = z.strictObject({
       factorMax: z.number().min(1).default(10),
     })
     .default({ pcoeff: 0, icoeff: 1, dcoeff: 0, safety: 0.9, factorMin: 0.2, factorMax: 10 }),
-  maxSteps: z.int().positive().default(10_000),
+  maxIters: z.int().positive().default(10_000),
   dtMin: z.number().nonnegative().optional(),
   adjoint: z
     .custom<Adjoint>((v) => (v as Partial<Adjoint> | null)?.kind === 'discreteAdjoint', 'expected discreteAdjoint()')
@@ -76,7 +76,7 @@ export interface ParsedOdeOptions {
   readonly reltol: number;
   readonly saveAt: readonly number[] | null;
   readonly stepping: Stepping;
-  readonly maxSteps: number;
+  readonly maxIters: number;
   readonly dtMin: number | null;
   /** Where it is a tensor. */
   readonly dtTensor: Tensor | null;
@@ -109,7 +109,7 @@ export function parseOdeOptions(algorithm: OdeAlgorithm, options: OdeOptions): P
     reltol: given.reltol,
     saveAt: given.saveAt ?? null,
     stepping,
-    maxSteps: given.maxSteps,
+    maxIters: given.maxIters,
     dtMin: given.dtMin ?? null,
     dtTensor,
     adjoint: given.adjoint ?? discreteAdjoint(),

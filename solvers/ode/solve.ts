@@ -176,13 +176,13 @@ const hostTime = (t: Time): number | null => (isTensor(t) ? null : t);
 const timeTensor = (t: Time): Tensor => (isTensor(t) ? tf.reshape(t, []) : tf.scalar(t));
 
 function planOf(parsed: ParsedOdeOptions, t0: number | null, t1: number | null): SolvePlan {
-  const { saveAt, stepping, maxSteps, dtMin, dtTensor } = parsed;
-  return { t0, t1, saveAt, stepping, maxSteps, dtMin, dtGiven: dtTensor !== null };
+  const { saveAt, stepping, maxIters, dtMin, dtTensor } = parsed;
+  return { t0, t1, saveAt, stepping, maxIters, dtMin, dtGiven: dtTensor !== null };
 }
 
 const REASONS: Readonly<Record<Exclude<Retcode, 'Success'>, (o: ParsedOdeOptions) => string>> = {
-  MaxIters: ({ maxSteps }) =>
-    `it took maxSteps = ${maxSteps} steps. Loosen the tolerances, raise maxSteps, or shorten the span; a stiff problem needs an implicit method`,
+  MaxIters: ({ maxIters }) =>
+    `it took maxIters = ${maxIters} steps. Loosen the tolerances, raise maxIters, or shorten the span; a stiff problem needs an implicit method`,
   DtLessThanMin: () =>
     'the step became smaller than time can resolve. The problem is stiff, singular or discontinuous here, or the tolerances are below what the precision allows',
   Unstable: () => 'the solution grows without bound or is no longer finite',

@@ -46,7 +46,7 @@ function* resolvePlan(node: SolveNode, inputs: readonly Buffer[], context: RunCo
   }
   const { steps } = recordOf(context, inputs[LEADING + node.field.operands.length]);
   // Where the other solve stopped early, so does this one.
-  return { ...plan, t0, t1: steps.end, stepping: { kind: 'recorded', steps }, maxSteps: Infinity, dtMin: 0 };
+  return { ...plan, t0, t1: steps.end, stepping: { kind: 'recorded', steps }, maxIters: Infinity, dtMin: 0 };
 }
 
 /** A run of the forward node is known by its ticket: that number is handed to whatever builds on the run. */

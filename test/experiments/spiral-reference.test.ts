@@ -113,7 +113,7 @@ describe('training follows torchdiffeq (float64)', () => {
           {},
         ),
         tsit5(),
-        { saveAt: times, reltol: 1e-11, abstol: 1e-11, maxSteps: 1e6 },
+        { saveAt: times, reltol: 1e-11, abstol: 1e-11, maxIters: 1e6 },
       );
       const path = truth.u.dataSync();
       const at = (i: number): number[] => [path[2 * i], path[2 * i + 1]];

@@ -166,12 +166,12 @@ describe('odeRNN', () => {
   });
 
   it('throws where a solve inside the loop fails, and frees what there was', () => {
-    const model = gruODE(3, 4, { maxSteps: 1, reltol: 1e-5 });
+    const model = gruODE(3, 4, { maxIters: 1, reltol: 1e-5 });
     const [ps, st] = setup(key(4), model);
     const run = compile((v: Tensor, t: Tensor) => model.apply([v, t], ps, st)[0]);
     const [v, t] = [x(), tf.mul(times(), 50)];
     const fail = (): void => {
-      expect(() => run(v, t)).to.throw(SolveError, /1 steps? .*|maxSteps/);
+      expect(() => run(v, t)).to.throw(SolveError, /1 steps? .*|maxIters/);
     };
     fail();
     const before = [tf.memory().numTensors, tf.memory().numDataBuffers];

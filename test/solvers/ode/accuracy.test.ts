@@ -30,7 +30,7 @@ function pathError({ f, u0, tspan: [t0, t1], solution }: SlopeProblem, algorithm
   return tf.tidy(() => {
     const saveAt = Array.from({ length: 8 }, (_, i) => t0 + ((i + 1) * (t1 - t0)) / 8);
     const problem = odeProblem(f, tf.tensor1d([...u0]), [t0, t1], {});
-    const u = solve(problem, algorithm, { adaptive: false, dt: (t1 - t0) / steps, saveAt, maxSteps: 1e6 }).u.dataSync();
+    const u = solve(problem, algorithm, { adaptive: false, dt: (t1 - t0) / steps, saveAt, maxIters: 1e6 }).u.dataSync();
     return Math.max(...saveAt.flatMap(solution as never).map((x, i) => Math.abs(u[i] - (x as number))));
   });
 }

@@ -101,8 +101,8 @@ describe('discreteAdjoint, in all its forms', () => {
   it('a solve that stopped early has the derivatives of the steps it made, to second order', () => {
     tf.tidy(() => {
       const x = constant([[1, 2], [0.5, 0.7]]); // prettier-ignore
-      const stopped = { adaptive: false, dt: 0.2, maxSteps: 3, throwOnFailure: false };
-      for (const options of [stopped, { ...stopped, maxSteps: 1 }]) {
+      const stopped = { adaptive: false, dt: 0.2, maxIters: 3, throwOnFailure: false };
+      for (const options of [stopped, { ...stopped, maxIters: 1 }]) {
         const f = loss(tsit5(), options, [0, 1]);
         expectClose(grad(f)(x), centralDifference(f, x), close);
         const along = (y: Tensor): Tensor => weigh(grad(f)(y));

@@ -47,7 +47,7 @@ describe('solve: bad input', () => {
   it('names a bad value, what was given and what was expected', () => {
     expect(message(solving({ reltol: -1 }))).to.match(/reltol.*-1/s);
     expect(message(solving({ abstol: 0, reltol: 0 }))).to.match(/abstol and reltol/);
-    expect(message(solving({ maxSteps: 1.5 }))).to.match(/maxSteps.*1\.5/s);
+    expect(message(solving({ maxIters: 1.5 }))).to.match(/maxIters.*1\.5/s);
     expect(message(solving({ dt: 0 }))).to.match(/dt/);
     expect(message(solving({ adjoint: 'backsolve' }))).to.match(/adjoint/);
     expect(message(solving({ controller: { safety: 2 } }))).to.match(/safety/);
@@ -154,10 +154,10 @@ describe('solve: failures', () => {
   });
 
   it('too many steps', () => {
-    const error = thrown(() => solve(odeProblem(decay, one(), [0, 100], {}), tsit5(), { maxSteps: 5 })) as SolveError;
+    const error = thrown(() => solve(odeProblem(decay, one(), [0, 100], {}), tsit5(), { maxIters: 5 })) as SolveError;
     expect(error.retcode).to.equal('MaxIters');
     expect(error.stats.steps).to.equal(5);
-    expect(error.message).to.match(/maxSteps = 5/);
+    expect(error.message).to.match(/maxIters = 5/);
     expect(error.time).to.be.above(0);
   });
 
@@ -204,7 +204,7 @@ describe('solve: failures', () => {
   it('throwOnFailure: false returns what there is, with its retcode and NaN for the rest', () => {
     tf.tidy(() => {
       const { u, retcode, stats } = solve(odeProblem(decay, one(), [0, 100], {}), tsit5(), {
-        maxSteps: 8,
+        maxIters: 8,
         throwOnFailure: false,
         saveAt: [0, 0.1, 99],
       });

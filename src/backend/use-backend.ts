@@ -2,6 +2,7 @@
  * Choosing a tfjs backend by name, loading its package on demand.
  */
 import * as tf from '@tensorflow/tfjs';
+import { parseOptions, z } from '../core/options.js';
 import { BackendError, messageOf } from './errors.js';
 import { AUTOMATIC, importPeer, PROVIDERS, start, type BackendName, type Import, type Started } from './providers.js';
 
@@ -9,6 +10,8 @@ export interface BackendOptions {
   /** What floating tensors hold; default `'float32'`. Only the backend `'nullcline'` stores `'float64'`. */
   readonly precision?: 'float32' | 'float64';
 }
+
+const OPTIONS = z.strictObject({ precision: z.enum(['float32', 'float64']).default('float32') });
 
 /** The backend that `useBackend` chose last, and why. */
 export interface Choice {
@@ -40,8 +43,9 @@ function chosen(started: Started, why: string): BackendName {
  * | `'webgpu'` | `webgpu` (outside a browser), `@tensorflow/tfjs-backend-webgpu`, a Vulkan, Metal or D3D12 driver | asynchronous |
  *
  * @param name - `'auto'` (the default) takes native TensorFlow where one of its packages is installed, and the compiled
- *   backend `nullcline` otherwise. It never takes `webgpu`, whose values can be awaited only.
+ *   backend `nullcline` otherwise; of those that store doubles where these are asked for. It never takes `webgpu`, whose values can be awaited only.
  * @param options - `{ precision: 'float64' }` makes `'nullcline'` store and compute doubles; tfjs still calls them `float32`.
+ * @throws OptionError for an unknown option or precision.
  * @throws BackendError naming the package to install, or why the backend did not start.
  */
 export function useBackend(name: BackendName | 'auto' = 'auto', options: BackendOptions = {}): Promise<BackendName> {
@@ -57,18 +61,19 @@ export async function chooseBackend(
   if (name !== 'auto' && !Object.hasOwn(PROVIDERS, name)) {
     throw new BackendError(`unknown backend "${name}"; known: auto, ${Object.keys(PROVIDERS).join(', ')}`);
   }
-  const { precision = 'float32' } = options;
-  if (precision === 'float64' && (name === 'auto' || PROVIDERS[name].doubles === undefined)) {
+  const { precision } = parseOptions(OPTIONS, options, 'useBackend');
+  if (precision === 'float64' && name !== 'auto' && PROVIDERS[name].doubles === undefined) {
     throw new BackendError(`backend "${name}" computes in float32; backend "nullcline" stores float64`);
   }
   // tfjs advertises its native backend on the first use of its own cpu backend; whoever calls this has chosen.
   tf.env().set('PROD', true);
   if (name !== 'auto') return chosen(await start(name, precision, from), 'asked for by name');
   const passed: string[] = [];
-  for (const candidate of AUTOMATIC) {
+  const able = AUTOMATIC.filter((candidate) => precision === 'float32' || PROVIDERS[candidate].doubles !== undefined);
+  for (const candidate of able) {
     try {
       const started = await start(candidate, precision, from);
-      return chosen(started, `the first that works of those that 'auto' tries: ${AUTOMATIC.join(', ')}`);
+      return chosen(started, `the first that works of those that 'auto' tries: ${able.join(', ')}`);
     } catch (error) {
       passed.push(messageOf(error));
     }

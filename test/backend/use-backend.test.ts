@@ -41,5 +41,16 @@ describe('useBackend', () => {
   it('refuses an unknown name and a precision it does not have', async () => {
     expect((await rejection(useBackend('gpu' as never))).message).to.match(/unknown backend "gpu"; known: auto, /);
     expect((await rejection(useBackend('cpu', { precision: 'float64' }))).message).to.match(/float32/);
+    expect((await rejection(useBackend('cpu', { precision: 'double' as never }))).message).to.match(
+      /precision.*float64/s,
+    );
+    const misspelt = { precison: 'float64' } as never;
+    expect((await rejection(useBackend('nullcline', misspelt))).message).to.match(/did you mean "precision"/);
+  });
+
+  it('auto takes the backend that stores doubles where these are asked for', async () => {
+    expect(await useBackend('auto', { precision: 'float64' })).to.equal('nullcline');
+    expect(tf.backend().floatPrecision()).to.equal(64);
+    await tf.setBackend('cpu');
   });
 });

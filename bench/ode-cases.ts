@@ -89,7 +89,7 @@ for (const { d, h, batch, diffrax } of CASES) {
     { name: 'gradient', run: () => { disposeTree(both(ps, y0)); } },
     ...limitRuns,
   ]; // prettier-ignore
-  const times = await race(all, { rounds: 15, roundMs: 3 });
+  const times = await race(all, { rounds: 15, roundMs: 3, warmMs: 500 });
   const host = slowdown(all, times);
   const what = `MLP ${d}-${h}-${d}, batch ${batch}`;
   tell(`${what}: forward`, times[0], diffrax[0], host, { d, h, batch, gradients: false });
@@ -117,7 +117,7 @@ for (const { d, h, batch, diffrax } of CASES) {
     state = next;
   };
   const all: Contestant[] = [{ name: 'step', run: step }, ...limitRuns];
-  const times = await race(all, { rounds: 15, roundMs: 5 });
+  const times = await race(all, { rounds: 15, roundMs: 5, warmMs: 500 });
   tell('MNIST-shaped training step, batch 128', times[0], DIFFRAX_MNIST, slowdown(all, times), { batch });
   disposeTrainState(state);
   disposeTree([data, labels]);

@@ -6,7 +6,12 @@ export type { OdeOptions } from './ode/options.js';
 export { odeProblem, type OdeProblem, type Time } from './ode/problem.js';
 export type { Polynomial, Tableau } from './ode/tableau.js';
 export { SolveError, type PartialSolution, type Retcode, type SolveStats } from './retcode.js';
-export { discreteAdjoint, type Adjoint, type DiscreteAdjoint, type DiscreteAdjointOptions } from './sensitivity/adjoint.js';
+export {
+  discreteAdjoint,
+  type Adjoint,
+  type DiscreteAdjoint,
+  type DiscreteAdjointOptions,
+} from './sensitivity/adjoint.js';
 export { readStatistics, type Solution } from './ode/solve.js';
 export { solve, solveAsync } from './solve.js';
 export type { NonlinearAlgorithm } from './nonlinear/algorithm.js';

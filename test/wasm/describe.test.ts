@@ -16,7 +16,7 @@ describe('explain on the compiled backend', () => {
   });
 
   const compiledPart = (f: Parameters<typeof explain>[0], ...xs: tf.Tensor[]): string =>
-    (explain(f as never, ...(xs as never[]))).split('\n\n')[1];
+    explain(f as never, ...(xs as never[])).split('\n\n')[1];
 
   it('prints kernels as formulas, with what was fused, and what they cost', () => {
     tf.tidy(() => {

@@ -22,6 +22,9 @@ export interface NeuralOdeOptions extends OdeOptions {
   readonly timeDependent?: boolean;
 }
 
+/** Those that are not the solver's. */
+const OWN_OPTIONS = ['tspan', 'algorithm', 'timeDependent'] as const satisfies readonly (keyof NeuralOdeOptions)[];
+
 export interface NeuralOdeState<S extends StateTree> {
   readonly model: S;
   /** `[steps, accepted, rejected, evaluations, retcode]` of the latest solve (int32); see `readStatistics`. */
@@ -65,7 +68,8 @@ export function neuralODE<U extends Tree, P extends Tree, S extends StateTree>(
   if (!Array.isArray(span) || span.length !== 2 || !span.every((t) => Number.isFinite(t))) {
     throw new TypeError(`neuralODE: tspan must be two finite numbers [t0, t1], got ${JSON.stringify(tspan)}`);
   }
-  checkSaveAt(parseOdeOptions(algorithm, solverOptions).saveAt, tspan[0], tspan[1]);
+  const { saveAt } = parseOdeOptions(algorithm, options, 'neuralODE', OWN_OPTIONS);
+  checkSaveAt(saveAt, tspan[0], tspan[1]);
   const rightHandSide = (u: U, p: P, t: Tensor, st: S): [U, S] =>
     applyChild('model', layer, timeDependent ? [u, t] : u, p, st);
 

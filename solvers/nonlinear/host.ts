@@ -59,7 +59,7 @@ export class HostEquation {
     const { state, image } = this.session.system;
     if (this.m === this.n) return;
     throw new TypeError(
-      `${name}: f must return as many equations as the state has unknowns: the state is ${formatShape(state.shape)}, the residual ${formatShape(image.shape)}. For least squares take gaussNewton() or levenbergMarquardt()`,
+      `${name}: f must return as many equations as the state has unknowns: the state is ${formatShape(state.shape)}, the residual ${formatShape(image.shape)}. For least squares take gaussNewton() or levenbergMarquardt(); with batch 'independent' say by "along" which tensors of p run along the batch`,
     );
   }
 

@@ -84,18 +84,28 @@ export interface ParsedOdeOptions {
   readonly throwOnFailure: boolean;
 }
 
-export function parseOdeOptions(algorithm: OdeAlgorithm, options: OdeOptions): ParsedOdeOptions {
-  const given = parseOptions(schema, options, 'solve');
+/**
+ * @param where - Whose options these are, for messages.
+ * @param others - Options of the caller's own, which are not looked at here.
+ */
+export function parseOdeOptions(
+  algorithm: OdeAlgorithm,
+  options: OdeOptions,
+  where = 'solve',
+  others: readonly string[] = [],
+): ParsedOdeOptions {
+  const own = Object.fromEntries(others.map((name) => [name, z.unknown().optional()]));
+  const given = parseOptions(schema.extend(own), options, where) as z.output<typeof schema>;
   const { tableau, name } = algorithm;
   const adaptive = given.adaptive ?? tableau.e !== undefined;
   if (adaptive && tableau.e === undefined) {
-    throw new TypeError(`solve: ${name} has no error estimate; it takes fixed steps (adaptive: false, dt: ...)`);
+    throw new TypeError(`${where}: ${name} has no error estimate; it takes fixed steps (adaptive: false, dt: ...)`);
   }
   if (!adaptive && given.dt === undefined) {
-    throw new TypeError(`solve: ${name} with fixed steps needs dt, the size of a step`);
+    throw new TypeError(`${where}: ${name} with fixed steps needs dt, the size of a step`);
   }
   if (adaptive && given.abstol === 0 && given.reltol === 0) {
-    throw new RangeError('solve: abstol and reltol are both 0; at least one must be positive');
+    throw new RangeError(`${where}: abstol and reltol are both 0; at least one must be positive`);
   }
   const { controller } = given;
   const dtTensor = isTensor(given.dt) ? given.dt : null;

@@ -163,6 +163,13 @@ describe('neuralODE', () => {
   }).timeout(60_000);
 
   it('says what is wrong with its arguments at construction', () => {
+    const misspelt = { tspan: [0, 1] as const, relto: 1e-3 } as never;
+    expect(() => neuralODE(dense(2, 2), misspelt)).to.throw(
+      /^neuralODE: unknown option "relto"; did you mean "reltol"\?/,
+    );
+    expect(() => neuralODE(dense(2, 2), { tspan: [0, 1], zzzzzzzz: 1 } as never)).to.throw(
+      /it takes .*tspan, algorithm/,
+    );
     expect(() => neuralODE(3 as never, { tspan: [0, 1] })).to.throw(/first argument must be a layer/);
     expect(() => neuralODE(field, { tspan: [0] as never })).to.throw(/tspan must be two finite numbers/);
     expect(() => neuralODE(field, { tspan: [0, 1], reltoll: 1 } as never)).to.throw(/reltoll.*reltol/s);

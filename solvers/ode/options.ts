@@ -6,7 +6,7 @@ import { isTensor, type Tensor } from '../../src/core/tree.js';
 import { discreteAdjoint, type Adjoint } from '../sensitivity/adjoint.js';
 import type { OdeAlgorithm } from './algorithm.js';
 import type { PidController } from './control.js';
-import type { Stepping } from './integrate.js';
+import type { Stepping } from './plan.js';
 
 export interface OdeOptions {
   /** Absolute tolerance per component. Default 1e-6. */

@@ -14,7 +14,7 @@ import { makeSolveNode, type SolvePlan } from '../sensitivity/solve-node.js';
 import { solvePrimitive } from '../sensitivity/solve-primitive.js';
 import { checkAlgorithm, type OdeAlgorithm } from './algorithm.js';
 import { traceField } from './field.js';
-import type { Integration } from './integrate.js';
+import type { Integration } from './plan.js';
 import { checkSaveAt, parseOdeOptions, type OdeOptions, type ParsedOdeOptions } from './options.js';
 import type { OdeProblem, Time } from './problem.js';
 

@@ -4,7 +4,7 @@
 import { Sessions } from '../../src/graph/sessions.js';
 import type { Cell } from '../../src/graph/workspace.js';
 import type { Field } from '../ode/field.js';
-import type { Integration, Plan, Stepping, Steps } from '../ode/integrate.js';
+import type { Integration, Plan, Stepping, Steps } from '../ode/plan.js';
 import { StepPrograms, type Tolerance } from '../ode/programs.js';
 import { Session } from '../ode/session.js';
 import { Tapes, type TapedPrograms } from '../ode/taped.js';

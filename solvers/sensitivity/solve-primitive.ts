@@ -14,7 +14,8 @@ import { atOnce, type Gradual, type Primitive, type RunContext, type VjpCall } f
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
 import { reading } from '../../src/graph/workspace.js';
 import { SCALAR, tangentField } from '../ode/field.js';
-import { integrate, type Plan } from '../ode/integrate.js';
+import { integrate } from '../ode/integrate.js';
+import type { Plan } from '../ode/plan.js';
 import { checkSaveAt } from '../ode/options.js';
 import type { TapedPrograms } from '../ode/taped.js';
 import { RETCODES } from '../retcode.js';

@@ -33,7 +33,7 @@ suite("useBackend('nullcline')", () => {
   });
 
   it('does not promise doubles elsewhere', async () => {
-    for (const name of ['auto', 'cpu', 'wasm'] as const) {
+    for (const name of ['cpu', 'wasm'] as const) {
       const error = await useBackend(name, { precision: 'float64' }).catch((e: unknown) => e);
       expect(error, name).to.be.instanceOf(BackendError);
       expect((error as Error).message).to.match(/computes in float32; backend "nullcline" stores float64/);

@@ -1,8 +1,7 @@
 /**
  * The deep equilibrium model `z = tanh(z W + x)` with W = 0.9 times an orthogonal matrix, solved by Anderson
- * acceleration (memory 5) to 1e-4
- * relative: forward, and with the implicit gradient for W and x. Beside it the same algorithm in plain tfjs operations, and
- * published figures of torchdeq, of hand-written jax and of C for 128-bit vectors, scaled by the hand-written limit
+ * acceleration (memory 5) to 1e-4 relative: forward, and with the implicit gradient for W and x. Beside it the same
+ * algorithm in plain tfjs operations, and published figures of torchdeq, of hand-written jax and of C for 128-bit vectors, scaled by the hand-written limit
  * measured in the same races.
  *
  *   npx tsx bench/deq.ts [directory of limit32.wasm]

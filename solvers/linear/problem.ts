@@ -12,11 +12,6 @@ export interface LinearParameters<B extends Tree, P> {
   readonly b: B;
 }
 
-export interface LinearProblemOptions {
-  /** Where to start. Default: zero. */
-  readonly x0?: Tree;
-}
-
 /**
  * The system `A x = b`, to be solved by {@link lu}, {@link qr}, {@link cg}, {@link bicgstab}, {@link gmres} or {@link normalCg}; differentiable in A and b to any
  * order (the derivative solves with the transposed operator).

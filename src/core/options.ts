@@ -110,7 +110,6 @@ export function numberThat(test: (x: number) => boolean, expected: string): z.Zo
   return z.custom<number>((x) => typeof x === 'number' && test(x), { error: expected });
 }
 
-export const finiteNumber = numberThat(Number.isFinite, 'a finite number');
 export const positiveNumber = numberThat((x) => x > 0 && x < Infinity, 'a positive number');
 export const nonNegativeNumber = numberThat((x) => x >= 0 && x < Infinity, 'a non-negative number');
 /** For bounds that may be lifted: a largest step, a number of steps. */

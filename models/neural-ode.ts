@@ -7,6 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import { applyChild, type Layer } from '../src/core/layer.js';
 import { defineLayer } from '../src/core/print.js';
 import { isRecord, leaves, type StateTree, type Tensor, type Tree } from '../src/core/tree.js';
+import { describe } from '../src/core/value.js';
 import { checkAlgorithm, type OdeAlgorithm } from '../solvers/ode/algorithm.js';
 import { tsit5 } from '../solvers/ode/algorithms.js';
 import { checkSaveAt, parseOdeOptions, type OdeOptions } from '../solvers/ode/options.js';
@@ -61,7 +62,7 @@ export function neuralODE<U extends Tree, P extends Tree, S extends StateTree>(
   if (!isRecord(options)) throw new TypeError('neuralODE: the second argument must be a record of options with tspan');
   const { tspan, algorithm = tsit5(), timeDependent = false, ...solverOptions } = options;
   if (typeof timeDependent !== 'boolean') {
-    throw new TypeError(`neuralODE: timeDependent must be true or false, got ${String(timeDependent)}`);
+    throw new TypeError(`neuralODE: timeDependent must be true or false, got ${describe(timeDependent)}`);
   }
   checkAlgorithm(algorithm, 'neuralODE: algorithm');
   const span: unknown = tspan; // the types do not bind callers from JavaScript

@@ -12,9 +12,10 @@ import { flag, functionOption, parseOptions, z } from '../src/core/options.js';
 import { defineLayer } from '../src/core/print.js';
 import { split, type Key } from '../src/core/random.js';
 import { isTensor, leaves, type StateTree, type Tensor, type Tree } from '../src/core/tree.js';
+import { describe, formatShape } from '../src/core/value.js';
 import { scan } from '../src/graph/scan.js';
 import type { CellOptions, CellParameters, CellState, HiddenCarry, SplitCell } from '../src/layers/cell.js';
-import { checkFields, checkInput, checkSize, describeValue, fail, formatShape } from '../src/layers/check.js';
+import { checkFields, checkInput, checkSize, fail } from '../src/layers/check.js';
 import { parametricLayer } from '../src/layers/parametric.js';
 import { gruCell } from '../src/layers/recurrent.js';
 import { tidy } from '../src/layers/tidy.js';
@@ -75,12 +76,10 @@ export function odeRNN<
 ): Layer<IrregularSeries, Tensor, { field: PF; cell: P }, { field: SF; cell: S }> {
   const where = 'odeRNN';
   if (typeof (field as Partial<typeof field> | undefined)?.initialParameters !== 'function') {
-    throw new TypeError(`${where}: the first argument must be a layer, got ${describeValue(field)}`);
+    throw new TypeError(`${where}: the first argument must be a layer, got ${describe(field)}`);
   }
   if (typeof (cell as Partial<typeof cell> | undefined)?.project !== 'function') {
-    throw new TypeError(
-      `${where}: the second argument must be an rnnCell, lstmCell or gruCell, got ${describeValue(cell)}`,
-    );
+    throw new TypeError(`${where}: the second argument must be an rnnCell, lstmCell or gruCell, got ${describe(cell)}`);
   }
   const { algorithm = tsit5(), returnSequence = false, ...solverOptions } = options;
   parseOptions(z.strictObject({ returnSequence: flag }), { returnSequence }, where);
@@ -119,7 +118,7 @@ export function odeRNN<
       checkFields(title, st, ['field', 'cell'], 'states');
       const [x, times, observed] = checkSeries(title, series);
       return tidy((): [Tensor, typeof st] => {
-        cell.check(ps.cell, st.cell);
+        cell.check(ps.cell, st.cell, x);
         const inputs = cell.project(tf.transpose(x, [1, 0, 2]), ps.cell);
         const clock = byTime(times);
         const durations = tf.sub(clock, tf.concat([clock.slice(0, 1), clock.slice(0, clock.shape[0] - 1)]));
@@ -157,7 +156,7 @@ export function odeRNN<
 
 function checkSeries(title: string, series: unknown): readonly [Tensor, Tensor, Tensor | undefined] {
   if (!Array.isArray(series) || series.length < 2 || series.length > 3 || !series.every(isTensor)) {
-    fail(title, `expected [x, times] or [x, times, observed], got ${describeValue(series)}`);
+    fail(title, `expected [x, times] or [x, times, observed], got ${describe(series)}`);
   }
   const [x, times, observed] = series as unknown as readonly [Tensor, Tensor, Tensor | undefined];
   checkInput(title, x, { rank: 3 });
@@ -169,7 +168,7 @@ function checkSeries(title: string, series: unknown): readonly [Tensor, Tensor, 
     fail(title, `expected times of shape [${steps}] or ${wanted}, got ${formatShape(times.shape)}`);
   }
   if (observed !== undefined && (observed.dtype === 'float32' || formatShape(observed.shape) !== wanted)) {
-    fail(title, `expected a bool or int32 mask of shape ${wanted}, got ${describeValue(observed)}`);
+    fail(title, `expected a bool or int32 mask of shape ${wanted}, got ${describe(observed)}`);
   }
   return [x, times, observed];
 }

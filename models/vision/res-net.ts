@@ -8,6 +8,7 @@ import { kaimingNormal } from '../../src/core/initialisers.js';
 import { oneOf, parseOptions, positiveInteger, z } from '../../src/core/options.js';
 import type { AnyLayer } from '../../src/core/layer.js';
 import type { Tensor } from '../../src/core/tree.js';
+import { describe } from '../../src/core/value.js';
 import { parallel } from '../../src/layers/containers.js';
 import { conv } from '../../src/layers/convolution.js';
 import { dense } from '../../src/layers/dense.js';
@@ -103,7 +104,7 @@ function residual({ main, expansion }: Block, inputs: number, width: number, str
  */
 export function resNet(depth: ResNetDepth, options?: ResNetOptions): Network {
   if (!Object.hasOwn(DEPTHS, depth)) {
-    throw new TypeError(`resNet: the depth must be one of ${Object.keys(DEPTHS).join(', ')}, got ${String(depth)}`);
+    throw new TypeError(`resNet: the depth must be one of ${Object.keys(DEPTHS).join(', ')}, got ${describe(depth)}`);
   }
   const { classes, channels, images } = parseOptions(OPTIONS, options, 'resNet');
   const { block, repeats } = DEPTHS[depth];

@@ -2,6 +2,7 @@
  * K. Simonyan and A. Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR 2015.
  */
 import { flag, parseOptions, positiveInteger, z } from '../../src/core/options.js';
+import { describe } from '../../src/core/value.js';
 import { checkSize } from '../../src/layers/check.js';
 import { dense } from '../../src/layers/dense.js';
 import { dropout } from '../../src/layers/dropout.js';
@@ -48,7 +49,7 @@ const OPTIONS = z.strictObject({
  */
 export function vgg(depth: VggDepth, options?: VggOptions): Network {
   if (!Object.hasOwn(REPEATS, depth)) {
-    throw new TypeError(`vgg: the depth must be one of ${Object.keys(REPEATS).join(', ')}, got ${String(depth)}`);
+    throw new TypeError(`vgg: the depth must be one of ${Object.keys(REPEATS).join(', ')}, got ${describe(depth)}`);
   }
   const { batchNorm, classes, channels, dropoutRate } = parseOptions(OPTIONS, options, 'vgg');
   checkSize('vgg', 'the number of channels', channels);

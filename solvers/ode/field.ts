@@ -3,7 +3,6 @@
  * user's function runs once per solve, and its derivative is that of the very operations which ran.
  */
 import * as tf from '@tensorflow/tfjs';
-import { describe } from '../../src/core/options.js';
 import {
   flatten,
   formatPath,
@@ -14,9 +13,11 @@ import {
   type Tree,
 } from '../../src/core/tree.js';
 import { ravel } from '../../src/core/flatten.js';
+import { describe } from '../../src/core/value.js';
 import { formatShape, sameShape, type Graph, type Spec } from '../../src/graph/graph.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
-import { Program, replay } from '../../src/graph/program.js';
+import { Program } from '../../src/graph/program.js';
+import { replay } from '../../src/graph/replay.js';
 import { currentTrace, type Trace, traceGraph } from '../../src/graph/trace.js';
 
 export interface Field {

@@ -1,8 +1,8 @@
 /**
  * The initial value problem `du/dt = f(u, p, t)`, `u(t0) = u0`.
  */
-import { describe } from '../../src/core/options.js';
 import { isTensor, leavesWithPaths, formatPath, type Tensor, type Tree } from '../../src/core/tree.js';
+import { describe } from '../../src/core/value.js';
 
 /** A time: a number, or a scalar tensor when its derivative is wanted. */
 export type Time = number | Tensor;
@@ -18,7 +18,7 @@ export interface OdeProblem<U extends Tree, P> {
 function checkTime(name: string, t: unknown): void {
   if (typeof t === 'number' && Number.isFinite(t)) return;
   if (isTensor(t) && t.size === 1 && t.dtype === 'float32') return;
-  const given = isTensor(t) ? `a ${t.dtype} tensor [${t.shape.join(', ')}]` : String(t);
+  const given = describe(t);
   throw new TypeError(`odeProblem: tspan ${name} must be a finite number or a float32 scalar tensor, got ${given}`);
 }
 

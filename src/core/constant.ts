@@ -3,6 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { storesDoubles } from './floats.js';
+import { describe } from './value.js';
 
 /** Numbers in arrays, nested as deep as the tensor has axes. */
 export type NestedNumbers = number | readonly NestedNumbers[];
@@ -24,9 +25,6 @@ const TRACE = Symbol.for('nullcline.trace');
 const isNumericArray = (x: unknown): x is NumericArray =>
   ArrayBuffer.isView(x) && !(x instanceof DataView || x instanceof BigInt64Array || x instanceof BigUint64Array);
 
-const show = (x: unknown): string =>
-  typeof x === 'string' ? `"${x}"` : Array.isArray(x) ? `an array of ${x.length}` : String(x);
-
 /** Shape by the first element at each depth; everything else is then held to it. */
 function nestedShape(x: unknown): number[] {
   const shape: number[] = [];
@@ -37,13 +35,13 @@ function nestedShape(x: unknown): number[] {
 function flattenInto(out: number[], x: unknown, shape: readonly number[], at: readonly number[]): void {
   const place = at.length === 0 ? '' : ` at [${at.join('][')}]`;
   if (at.length === shape.length) {
-    if (typeof x !== 'number') throw new TypeError(`constant: expected a number${place}, got ${show(x)}`);
+    if (typeof x !== 'number') throw new TypeError(`constant: expected a number${place}, got ${describe(x)}`);
     out.push(x);
     return;
   }
   const length = shape[at.length];
   if (!Array.isArray(x) && !isNumericArray(x)) {
-    throw new TypeError(`constant: ragged array: expected ${length} elements${place}, got ${show(x)}`);
+    throw new TypeError(`constant: ragged array: expected ${length} elements${place}, got ${describe(x)}`);
   }
   if (x.length !== length) {
     throw new TypeError(`constant: ragged array: expected ${length} elements${place}, got ${x.length}`);

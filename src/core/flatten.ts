@@ -4,6 +4,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { scopeNote } from './scope.js';
 import { flatten, formatPath, leavesWithPaths, TreeError, type Tensor } from './tree.js';
+import { describe } from './value.js';
 
 /** Puts a vector of the right length back into the tree's form. */
 export type Unravel<T> = (vector: Tensor) => T;
@@ -39,8 +40,9 @@ export function ravel<T>(tree: T): [tf.Tensor1D, Unravel<T>] {
 
   const unravel: Unravel<T> = (vector) => {
     if (vector.dtype !== 'float32' || vector.shape.length !== 1 || vector.shape[0] !== length) {
-      const given = `a ${vector.dtype} tensor [${vector.shape.join(', ')}]`;
-      throw new TreeError(`unravel: expected a float32 vector of length ${length}, got ${given}${scopeNote()}`);
+      throw new TreeError(
+        `unravel: expected a float32 vector of length ${length}, got ${describe(vector)}${scopeNote()}`,
+      );
     }
     return tf.tidy(() => {
       const pieces = distinct.length > 1 ? tf.split(vector, sizes) : [vector];

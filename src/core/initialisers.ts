@@ -14,6 +14,7 @@ import { orthonormal, sparse } from './matrices.js';
 import { normal, truncatedNormal, uniform, type Key } from './random.js';
 import { scopeNote } from './scope.js';
 import type { Tensor } from './tree.js';
+import { describe } from './value.js';
 
 /** Fresh values for a parameter of that shape: the same for the same key. */
 export type Initialiser = (key: Key, shape: readonly number[]) => Tensor;
@@ -23,7 +24,7 @@ export type FanMode = 'fanIn' | 'fanOut' | 'fanAverage';
 
 function nonNegative(x: number, name: string, where: string): number {
   if (x >= 0 && x < Infinity) return x;
-  throw new TypeError(`${where}: ${name} must be a non-negative number, got ${String(x)}`);
+  throw new TypeError(`${where}: ${name} must be a non-negative number, got ${describe(x)}`);
 }
 
 /** How many inputs an output sees, and how many outputs an input reaches. */
@@ -137,7 +138,7 @@ export function orthogonal(gain = 1): Initialiser {
  */
 export function sparseInit(sparsity: number, std = 0.01): Initialiser {
   if (!(sparsity >= 0 && sparsity <= 1))
-    throw new TypeError(`sparseInit: sparsity must be in [0, 1], got ${String(sparsity)}`);
+    throw new TypeError(`sparseInit: sparsity must be in [0, 1], got ${describe(sparsity)}`);
   nonNegative(std, 'std', 'sparseInit');
   return (key, shape) => {
     if (shape.length !== 2) throw new TypeError(`sparseInit: needs two axes, got [${shape.join(', ')}]${scopeNote()}`);

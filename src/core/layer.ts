@@ -8,7 +8,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { split, type Key } from './random.js';
 import { inScope, located, scopeNote } from './scope.js';
-import { isRecord, isTensor, leaves, mapLeaves, type StateTree, type Tree } from './tree.js';
+import { leaves, mapLeaves, type StateTree, type Tree } from './tree.js';
+import { describe, isRecord, isTensor } from './value.js';
 
 /**
  * @typeParam X - what the layer takes: a tensor, or a tuple or record of tensors
@@ -25,6 +26,8 @@ export interface Layer<X, Y, P extends Tree, S extends StateTree> {
   apply(x: X, ps: P, st: S): [Y, S];
   /** How many numbers the parameters hold, where that is known without making them. */
   readonly countParameters?: () => number;
+  /** False for a layer that takes one tensor and returns one: no recurrence can carry anything through it. */
+  readonly isCell?: false;
   /** How the layer prints; without it, it prints as `Layer()`. */
   readonly display?: LayerDisplay;
   /** The same layer around other children, named as in `display.children`, where that can be made. */
@@ -64,16 +67,12 @@ function checkKeyAndLayer(where: string, key: unknown, layer: unknown, make: rea
     );
   }
   if (makes(layer)) return;
-  throw new TypeError(`${where}: the second argument must be a layer, got ${describe(layer)}${scopeNote()}`);
+  throw new TypeError(`${where}: the second argument must be a layer, got ${instead(layer)}${scopeNote()}`);
 }
 
-function describe(x: unknown): string {
-  if (isTensor(x)) return `a ${x.dtype} tensor [${x.shape.join(', ')}]`;
-  if (typeof x === 'function') return 'a function; wrappedFunction makes it a layer';
-  if (Array.isArray(x)) return `an array of ${x.length}`;
-  if (x instanceof Promise) return 'a promise';
-  return isRecord(x) ? `an object {${Object.keys(x).join(', ')}}` : String(x);
-}
+/** What was given in the place of a layer. */
+const instead = (x: unknown): string =>
+  typeof x === 'function' ? 'a function; wrappedFunction makes it a layer' : describe(x);
 
 /**
  * Parameters and states of a layer: the same for the same key.
@@ -91,7 +90,7 @@ export function setup<X, Y, P extends Tree, S extends StateTree>(key: Key, layer
 /** `layer.apply(x, ps, st)`. */
 export function apply<X, Y, P extends Tree, S extends StateTree>(layer: Layer<X, Y, P, S>, x: X, ps: P, st: S): [Y, S] {
   if (typeof (layer as Partial<AnyLayer> | null | undefined)?.apply !== 'function') {
-    throw new TypeError(`apply: the first argument must be a layer, got ${describe(layer)}; apply(layer, x, ps, st)`);
+    throw new TypeError(`apply: the first argument must be a layer, got ${instead(layer)}; apply(layer, x, ps, st)`);
   }
   return layer.apply(x, ps, st);
 }

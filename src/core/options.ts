@@ -5,7 +5,8 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import { z } from 'zod';
-import { isRecord, isTensor, type Tensor } from './tree.js';
+import type { Tensor } from './tree.js';
+import { describe, isTensor } from './value.js';
 
 export { z };
 
@@ -20,18 +21,6 @@ export class OptionError extends TypeError {
   ) {
     super(`${where}: ${problems.join('; ')}`);
   }
-}
-
-/** A value in a few words, for messages that say what was given. */
-export function describe(x: unknown): string {
-  if (typeof x === 'string') return JSON.stringify(x);
-  if (typeof x === 'function') return x.name === '' ? 'a function' : `the function ${x.name}`;
-  if (isTensor(x)) return `a ${x.dtype} tensor [${x.shape.join(', ')}]`;
-  if (Array.isArray(x))
-    return x.length <= 8 && x.every((y) => typeof y === 'number') ? `[${x.join(', ')}]` : `an array of ${x.length}`;
-  if (isRecord(x)) return `an object {${Object.keys(x).join(', ')}}`;
-  if (typeof x === 'object' && x !== null) return `a ${x.constructor.name}`;
-  return String(x);
 }
 
 /** Levenshtein's distance: the least number of insertions, deletions and substitutions. */

@@ -15,21 +15,12 @@ import { defineHostKernel, upload, type HostKernelCall } from './host-kernel.js'
 import { OptionError, parseOptions, z } from './options.js';
 import { scopeNote } from './scope.js';
 import { threefry2x32 } from './threefry.js';
-import { isRecord, isTensor } from './tree.js';
+import { describe, isRecord, isTensor } from './value.js';
 
 /** Two 32-bit words in an int32 tensor: it lives in states and traces like any other tensor. */
 export type Key = tf.Tensor1D;
 
 const WORD = 2 ** 32;
-
-/** What was given instead, in one line: a layer or a model would print as a page. */
-function describe(x: unknown): string {
-  if (isTensor(x)) return `a ${x.dtype} tensor [${x.shape.join(', ')}]`;
-  if (Array.isArray(x)) return `[${x.join(', ')}]`;
-  if (isRecord(x)) return `an object {${Object.keys(x).join(', ')}}`;
-  if (typeof x === 'function') return 'a function';
-  return typeof x === 'string' ? JSON.stringify(x) : String(x);
-}
 
 function checkKey(key: Key, where: string): Key {
   const given: unknown = key;
@@ -50,7 +41,7 @@ function checkShape(shape: readonly number[], where: string): number[] {
 
 function checkFinite(x: number, name: string, where: string): number {
   if (Number.isFinite(x)) return x;
-  throw new TypeError(`${where}: ${name} must be a finite number, got ${String(x)}${scopeNote()}`);
+  throw new TypeError(`${where}: ${name} must be a finite number, got ${describe(x)}${scopeNote()}`);
 }
 
 /** Names only: the values are checked with the defaults in place, by messages that also say where in the model. */
@@ -102,7 +93,7 @@ function words({ inputs, backend }: HostKernelCall, count: number, start = 0): [
  * @throws TypeError when the seed is not a safe integer.
  */
 export function key(seed: number): Key {
-  if (!Number.isSafeInteger(seed)) throw new TypeError(`key: the seed must be a safe integer, got ${String(seed)}`);
+  if (!Number.isSafeInteger(seed)) throw new TypeError(`key: the seed must be a safe integer, got ${describe(seed)}`);
   return tf.tensor1d(Int32Array.of(Math.floor(seed / WORD), seed), 'int32');
 }
 
@@ -124,7 +115,7 @@ const splitKernel = defineHostKernel({
  */
 export function split(key: Key, n = 2): Key[] {
   checkKey(key, 'split');
-  if (!Number.isSafeInteger(n) || n < 1) throw new TypeError(`split: n must be a positive integer, got ${String(n)}`);
+  if (!Number.isSafeInteger(n) || n < 1) throw new TypeError(`split: n must be a positive integer, got ${describe(n)}`);
   return splitKernel([key], { start: 0, count: n }) as Key[];
 }
 
@@ -136,7 +127,7 @@ export function split(key: Key, n = 2): Key[] {
 export function foldIn(key: Key, i: number): Key {
   checkKey(key, 'foldIn');
   if (!Number.isSafeInteger(i) || i < 0) {
-    throw new TypeError(`foldIn: i must be a non-negative integer, got ${String(i)}${scopeNote()}`);
+    throw new TypeError(`foldIn: i must be a non-negative integer, got ${describe(i)}${scopeNote()}`);
   }
   return splitKernel([key], { start: i, count: i + 1 })[0] as Key;
 }
@@ -294,7 +285,7 @@ const drawBernoulli = sampler<{ p: number }>(
  * @param p A number in [0, 1].
  */
 export function bernoulli(key: Key, p: number, shape: readonly number[]): tf.Tensor {
-  if (!(p >= 0 && p <= 1)) throw new TypeError(`bernoulli: p must be in [0, 1], got ${String(p)}${scopeNote()}`);
+  if (!(p >= 0 && p <= 1)) throw new TypeError(`bernoulli: p must be in [0, 1], got ${describe(p)}${scopeNote()}`);
   return drawBernoulli(key, shape, { p });
 }
 
@@ -338,6 +329,6 @@ const permutationKernel = defineHostKernel({
 export function permutation(key: Key, n: number): tf.Tensor1D {
   checkKey(key, 'permutation');
   if (!Number.isSafeInteger(n) || n < 0)
-    throw new TypeError(`permutation: n must be a non-negative integer, got ${String(n)}`);
+    throw new TypeError(`permutation: n must be a non-negative integer, got ${describe(n)}`);
   return permutationKernel([key], { n })[0] as tf.Tensor1D;
 }

@@ -4,7 +4,10 @@
  * A tree is a tensor, an array of trees or a record of trees. State trees may also hold plain values (a boolean such as
  * `training`); the functions here pass those through untouched, so that one set of tools serves both.
  */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
+import { describe, isRecord, isTensor } from './value.js';
+
+export { isRecord, isTensor };
 
 export type Tensor = tf.Tensor;
 
@@ -22,17 +25,6 @@ export type Path = readonly (string | number)[];
 
 export class TreeError extends Error {
   override readonly name = 'TreeError';
-}
-
-export function isTensor(x: unknown): x is Tensor {
-  return x instanceof tf.Tensor;
-}
-
-/** Plain records only: a class instance is a leaf, never a branch. */
-export function isRecord(x: unknown): x is Readonly<Record<string, unknown>> {
-  if (typeof x !== 'object' || x === null || Array.isArray(x) || isTensor(x)) return false;
-  const prototype: unknown = Object.getPrototypeOf(x);
-  return prototype === Object.prototype || prototype === null;
 }
 
 /** `layer1.weight`, `[0].bias`; the empty path is `(root)`. */
@@ -81,13 +73,6 @@ export function leaves(tree: unknown): Tensor[] {
   };
   visit(tree);
   return found;
-}
-
-function describe(x: unknown): string {
-  if (isTensor(x)) return `a tensor [${x.shape.join(', ')}]`;
-  if (Array.isArray(x)) return `an array of ${x.length}`;
-  if (isRecord(x)) return `a record {${Object.keys(x).join(', ')}}`;
-  return typeof x === 'string' ? `"${x}"` : String(x);
 }
 
 /**

@@ -9,6 +9,7 @@ import { nearest } from '../core/options.js';
 import { uniform, type Key } from '../core/random.js';
 import { scopeNote } from '../core/scope.js';
 import { isTensor, type Tensor } from '../core/tree.js';
+import { describe } from '../core/value.js';
 import { functionName } from './function-name.js';
 
 const tidy = (f: () => Tensor): Tensor => tf.tidy(f);
@@ -154,7 +155,7 @@ export const rrelu = (x: Tensor, key: Key, lower = 1 / 8, upper = 1 / 3): Tensor
  * @throws TypeError for an axis of odd size.
  */
 export function glu(x: Tensor, axis = -1): Tensor {
-  if (!isTensor(x)) throw new TypeError(`glu: expected a tensor, got ${String(x)}${scopeNote()}`);
+  if (!isTensor(x)) throw new TypeError(`glu: expected a tensor, got ${describe(x)}${scopeNote()}`);
   const along = axis < 0 ? axis + x.rank : axis;
   if (x.shape[along] % 2 !== 0) {
     throw new TypeError(`glu: axis ${axis} must have an even size, got shape [${x.shape.join(', ')}]${scopeNote()}`);

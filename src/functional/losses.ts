@@ -8,7 +8,8 @@ import * as tf from '@tensorflow/tfjs';
 import { constant } from '../core/constant.js';
 import { flag, nonNegativeNumber, oneOf, parseOptions, positiveNumber, probability, z } from '../core/options.js';
 import { scopeNote } from '../core/scope.js';
-import { isTensor, type Tensor } from '../core/tree.js';
+import type { Tensor } from '../core/tree.js';
+import { describe, isTensor } from '../core/value.js';
 
 /** How the terms of a loss become one number. Default `'mean'`. */
 export type Reduction = 'mean' | 'sum';
@@ -28,8 +29,6 @@ export interface LogarithmOptions {
 }
 
 const scalar = (f: () => Tensor): tf.Scalar => tf.tidy(f) as tf.Scalar;
-
-const describe = (x: unknown): string => (isTensor(x) ? `${x.dtype} [${x.shape.join(', ')}]` : typeof x);
 
 const sameShape = (a: Tensor, b: Tensor): boolean => a.rank === b.rank && a.shape.every((n, i) => n === b.shape[i]);
 

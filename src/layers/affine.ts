@@ -85,6 +85,7 @@ export function affine<X, B extends boolean>(
   const shapes: Record<string, readonly number[]> = { weight: parts.weight, ...(useBias ? { bias: parts.bias } : {}) };
   return defineLayer({
     display: Object.freeze({ name: parts.name, summary }),
+    isCell: false,
     countParameters: () => Object.values(shapes).reduce((n, shape) => n + sizeOf(shape), 0),
     initialParameters: (key: Key) =>
       tidy(() => {

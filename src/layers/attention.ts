@@ -8,8 +8,9 @@ import type { Empty, Layer } from '../core/layer.js';
 import { flag, functionOption, parseOptions, positiveInteger, positiveNumber, probability, tensorOption, z } from '../core/options.js'; // prettier-ignore
 import { scopeNote } from '../core/scope.js';
 import { isRecord, isTensor, type StateTree, type Tensor } from '../core/tree.js';
+import { describe, formatShape } from '../core/value.js';
 import type { AffineParameters } from './affine.js';
-import { checkInput, checkSize, describeValue, fail, formatShape } from './check.js';
+import { checkInput, checkSize, fail } from './check.js';
 import { defineContainer } from './container.js';
 import { dense } from './dense.js';
 import { dropout as dropoutLayer } from './dropout.js';
@@ -185,7 +186,7 @@ export function multiHeadAttention(
   const { nheads, isCausal, attentionDropoutProbability, useBias, ...inits } = parseOptions(ATTENTION, options, where);
   const given: unknown = sizes;
   if (typeof given !== 'number' && !isRecord(given)) {
-    throw new TypeError(`${where}: the first argument must be a number of features or a record of them, got ${describeValue(given)}`); // prettier-ignore
+    throw new TypeError(`${where}: the first argument must be a number of features or a record of them, got ${describe(given)}`); // prettier-ignore
   }
   const { q, k = q, v = k, qk = q, vInner = qk, out = q } = typeof sizes === 'number' ? { q: sizes } : sizes;
   for (const [name, n] of Object.entries({ q, k, v, qk, vInner, out })) checkSize(where, `the size "${name}"`, n);
@@ -248,7 +249,7 @@ export function multiHeadAttention(
 function roles(title: string, x: unknown): readonly [Tensor, Tensor, Tensor, Tensor | undefined] {
   if (isTensor(x)) return [x, x, x, undefined];
   if (!Array.isArray(x) || x.length < 2 || x.length > 4 || !x.every(isTensor)) {
-    fail(title, `expected a tensor, [q, kv], [q, k, v] or [q, k, v, mask], got ${describeValue(x)}`);
+    fail(title, `expected a tensor, [q, kv], [q, k, v] or [q, k, v, mask], got ${describe(x)}`);
   }
   const [q, k, v = k, mask] = x as readonly (Tensor | undefined)[];
   return [q as Tensor, k as Tensor, v as Tensor, mask];

@@ -8,7 +8,8 @@ import type { Empty, Layer } from '../core/layer.js';
 import { functionOption, parseOptions, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';
 import type { Tensor } from '../core/tree.js';
-import { checkInput, checkSize, describeValue, fail, formatShape } from './check.js';
+import { describe, formatShape } from '../core/value.js';
+import { checkInput, checkSize, fail } from './check.js';
 import { parametricLayer } from './parametric.js';
 import { tidy } from './tidy.js';
 import type { Stateless } from './types.js';
@@ -112,7 +113,7 @@ export function tensorProductLayer(
     given.length === 0 ||
     !given.every((b) => Number.isSafeInteger((b as Partial<Basis>).size))
   ) {
-    throw new TypeError(`${where}: the first argument must be an array of bases, got ${describeValue(given)}`);
+    throw new TypeError(`${where}: the first argument must be an array of bases, got ${describe(given)}`);
   }
   checkSize(where, 'the number of outputs', outputs);
   const { initWeight = normalInit(1) } = parseOptions(PRODUCT, options, where);
@@ -151,10 +152,10 @@ export function periodicEmbedding(indices: readonly number[], periods: readonly 
   const fits = (list: unknown, ok: (x: number) => boolean): list is readonly number[] =>
     Array.isArray(list) && list.length > 0 && list.every((x) => typeof x === 'number' && ok(x));
   if (!fits(given, (i) => Number.isSafeInteger(i) && i >= 0) || new Set(given).size !== given.length) {
-    throw new TypeError(`${where}: the indices must be different non-negative integers, got ${show(given)}`);
+    throw new TypeError(`${where}: the indices must be different non-negative integers, got ${describe(given)}`);
   }
   if (!fits(periods, (p) => p > 0 && p < Infinity) || periods.length !== given.length) {
-    throw new TypeError(`${where}: the periods must be ${given.length} positive numbers, one for each index, got ${show(periods)}`); // prettier-ignore
+    throw new TypeError(`${where}: the periods must be ${given.length} positive numbers, one for each index, got ${describe(periods)}`); // prettier-ignore
   }
   const summary = `[${indices.join(', ')}], [${periods.join(', ')}]`;
   const title = `PeriodicEmbedding(${summary})`;
@@ -179,5 +180,3 @@ export function periodicEmbedding(indices: readonly number[], periods: readonly 
     },
   });
 }
-
-const show = (x: unknown): string => (Array.isArray(x) ? `[${x.join(', ')}]` : describeValue(x));

@@ -9,7 +9,8 @@ import { flag, functionOption, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';
 import { split, type Key } from '../core/random.js';
 import { isTensor, type StateTree, type Tensor, type Tree } from '../core/tree.js';
-import { checkFields, checkInput, checkParameters, checkSize, checkTuple, describeValue, fail, formatShape } from './check.js'; // prettier-ignore
+import { describe, formatShape } from '../core/value.js';
+import { checkFields, checkInput, checkParameters, checkSize, checkTuple, fail } from './check.js';
 import { tidy } from './tidy.js';
 
 /** What a cell takes: an input, with the carry of the step before, or without one at the start. */
@@ -34,8 +35,8 @@ export interface SplitCell<C extends StateTree, P extends Tree, S extends StateT
   start(batch: number, ps: P, st: S): [C, S];
   /** One step from the projected input. The output is the first part of the carry. */
   step(projected: Tensor, carry: C, ps: P): C;
-  /** @throws LayerError */
-  check(ps: P, st: S): void;
+  /** Of parameters, states and the input that {@link project} is to take, in whatever order its axes are. @throws LayerError */
+  check(ps: P, st: S, x?: Tensor): void;
 }
 
 /** The hidden state `[batch, outputs]` alone. */
@@ -186,7 +187,8 @@ export function defineCell<C extends readonly Tensor[]>(
     ...Object.fromEntries(trained.map((s) => [s.name, [outputs]])),
   };
 
-  const check = (ps: CellParameters, st: CellState): void => {
+  const check = (ps: CellParameters, st: CellState, x?: Tensor): void => {
+    if (x !== undefined) checkInput(title, x, { features: inputs, rank: [1, 3] });
     checkParameters(title, ps, shapes);
     checkFields(title, st, isRandom ? ['key', 'training'] : [], 'states');
   };
@@ -262,7 +264,7 @@ export function defineCell<C extends readonly Tensor[]>(
       carry.length === starts.length &&
       carry.every((t) => isTensor(t) && t.dtype === 'float32' && formatShape(t.shape) === formatShape(wanted));
     if (fits) return carry as readonly unknown[] as C;
-    const got = Array.isArray(carry) ? `[${carry.map(describeValue).join(', ')}]` : describeValue(carry);
+    const got = Array.isArray(carry) ? `[${carry.map(describe).join(', ')}]` : describe(carry);
     return fail(title, `the carry must be [${words}] of shape ${formatShape(wanted)}, got ${got}`);
   }
 }

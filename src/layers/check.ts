@@ -3,7 +3,8 @@
  * what it wanted.
  */
 import { scopeNote } from '../core/scope.js';
-import { isRecord, isTensor, type Tensor } from '../core/tree.js';
+import type { Tensor } from '../core/tree.js';
+import { describe, formatShape, isRecord, isTensor, withArticle } from '../core/value.js';
 
 /** An input, a parameter tree or a state tree that does not fit the layer it was given to. */
 export class LayerError extends Error {
@@ -13,17 +14,6 @@ export class LayerError extends Error {
 /** Throw a {@link LayerError}: `Dense(2 => 50): message (in layer layer2)`. */
 export function fail(layer: string, message: string): never {
   throw new LayerError(`${layer}: ${message}${scopeNote()}`);
-}
-
-export const formatShape = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
-
-/** A value in a few words. */
-export function describeValue(x: unknown): string {
-  if (isTensor(x)) return `a ${x.dtype} tensor ${formatShape(x.shape)}`;
-  if (Array.isArray(x)) return `an array of ${x.length}`;
-  if (isRecord(x)) return `a record {${Object.keys(x).join(', ')}}`;
-  if (typeof x === 'function') return 'a function';
-  return typeof x === 'string' ? JSON.stringify(x) : String(x);
 }
 
 export interface InputNeeds {
@@ -43,9 +33,9 @@ export function checkInput(
   x: unknown,
   { features, rank, dtype = 'float32' }: InputNeeds = {},
 ): asserts x is Tensor {
-  if (!isTensor(x)) fail(layer, `expected a tensor as input, got ${describeValue(x)}`);
+  if (!isTensor(x)) fail(layer, `expected a tensor as input, got ${describe(x)}`);
   const { shape } = x;
-  if (dtype !== null && x.dtype !== dtype) fail(layer, `expected a ${dtype} input, got ${describeValue(x)}`);
+  if (dtype !== null && x.dtype !== dtype) fail(layer, `expected ${withArticle(dtype)} input, got ${describe(x)}`);
   if (rank !== undefined) {
     const [least, most] = typeof rank === 'number' ? [rank, rank] : rank;
     if (shape.length < least || shape.length > most) {
@@ -63,7 +53,7 @@ export function checkInput(
 /** Check a tuple of inputs. @throws LayerError */
 export function checkTuple(layer: string, x: unknown, length: number): asserts x is readonly unknown[] {
   if (!Array.isArray(x) || x.length !== length) {
-    fail(layer, `expected an array of ${length} inputs, got ${describeValue(x)}`);
+    fail(layer, `expected an array of ${length} inputs, got ${describe(x)}`);
   }
 }
 
@@ -75,7 +65,7 @@ export function checkFields(
   what: 'parameters' | 'states',
 ): asserts tree is Readonly<Record<string, unknown>> {
   if (!isRecord(tree)) {
-    fail(layer, `expected a record of ${what} {${names.join(', ')}}, got ${describeValue(tree)}`);
+    fail(layer, `expected a record of ${what} {${names.join(', ')}}, got ${describe(tree)}`);
   }
   const hint = `expected {${names.join(', ')}}, got {${Object.keys(tree).join(', ')}}; are these the ${what} of another model?`;
   for (const name of names) {
@@ -101,7 +91,7 @@ export function checkParameters(
       given.shape.length === shape.length &&
       given.shape.every((n, i) => n === shape[i]);
     if (!fits) {
-      fail(layer, `parameter "${name}" must be a float32 tensor ${formatShape(shape)}, got ${describeValue(given)}`);
+      fail(layer, `parameter "${name}" must be a float32 tensor ${formatShape(shape)}, got ${describe(given)}`);
     }
   }
 }
@@ -109,5 +99,5 @@ export function checkParameters(
 /** A size that a constructor was given. @throws TypeError */
 export function checkSize(where: string, what: string, n: unknown): number {
   if (Number.isSafeInteger(n) && (n as number) > 0) return n as number;
-  throw new TypeError(`${where}: ${what} must be a positive integer, got ${describeValue(n)}`);
+  throw new TypeError(`${where}: ${what} must be a positive integer, got ${describe(n)}`);
 }

@@ -15,8 +15,9 @@ import {
   type Tensor,
   type Tree,
 } from '../core/tree.js';
+import { describe, formatShape } from '../core/value.js';
 import { TraceError, traceGraph } from '../graph/trace.js';
-import { checkFields, describeValue, fail, formatShape } from './check.js';
+import { checkFields, fail } from './check.js';
 import { initialiseAll, namedChildren, withChildren, type Children } from './container.js';
 import { tidy } from './tidy.js';
 import type { LayerOf, NamedParts, ParametersOfAll, StatesOfAll } from './types.js';
@@ -79,7 +80,7 @@ function united(
   own: unknown,
   ofLayers: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  if (!isRecord(own)) throw new TypeError(`${title}: "${what}" must return a record, got ${describeValue(own)}`);
+  if (!isRecord(own)) throw new TypeError(`${title}: "${what}" must return a record, got ${describe(own)}`);
   for (const name of Object.keys(own)) {
     if (Object.hasOwn(ofLayers, name))
       throw new TypeError(`${title}: "${name}" is both a layer and one of its ${what}`);
@@ -111,7 +112,7 @@ function checkOwn(title: string, ps: unknown, shapes: ReturnType<typeof ownShape
     const name = formatPath(path);
     if (given === undefined)
       fail(title, `the parameters have no field "${name}": got {${Object.keys(ps as object).join(', ')}}`);
-    fail(title, `parameter "${name}" must be a tensor ${formatShape(shape)}, got ${describeValue(given)}`);
+    fail(title, `parameter "${name}" must be a tensor ${formatShape(shape)}, got ${describe(given)}`);
   }
 }
 

@@ -14,7 +14,8 @@ import {
 import { defineLayer } from '../core/print.js';
 import { split, type Key } from '../core/random.js';
 import { isRecord, type StateTree, type Tree } from '../core/tree.js';
-import { checkFields, describeValue } from './check.js';
+import { describe } from '../core/value.js';
+import { checkFields } from './check.js';
 import { wrappedFunction } from './functions.js';
 import { tidy } from './tidy.js';
 import type { Container } from './types.js';
@@ -38,7 +39,7 @@ export function isLayer(x: unknown): x is AnyLayer {
 export function toLayer(part: unknown, where: string, what: string): AnyLayer {
   if (isLayer(part)) return part;
   if (typeof part === 'function') return wrappedFunction(part as (x: unknown) => unknown);
-  throw new TypeError(`${where}: ${what} must be a layer or a function, got ${describeValue(part)}`);
+  throw new TypeError(`${where}: ${what} must be a layer or a function, got ${describe(part)}`);
 }
 
 // Numbers as names would change places (JavaScript puts them first), and a path is names joined by dots.

@@ -7,8 +7,9 @@ import * as tf from '@tensorflow/tfjs';
 import type { AnyLayer, InputOf, OutputOf, ParametersOf, StatesOf } from '../core/layer.js';
 import { flag, parseOptions, positiveInteger, z } from '../core/options.js';
 import { isRecord, type Tensor } from '../core/tree.js';
+import { describe } from '../core/value.js';
 import { functionName } from '../functional/function-name.js';
-import { checkSize, checkTuple, describeValue } from './check.js';
+import { checkSize, checkTuple } from './check.js';
 import {
   defineContainer,
   defineWrapper,
@@ -88,9 +89,7 @@ function connect(connection: unknown, field: string, where: string): Joined {
   if (connection === null || connection === undefined) return { children: {}, join: (_, ys) => [...ys] };
   if (isLayer(connection)) return { children: { [field]: connection }, join: (call, ys) => call(field, [...ys]) };
   if (typeof connection !== 'function') {
-    throw new TypeError(
-      `${where}: the connection must be null, a function or a layer, got ${describeValue(connection)}`,
-    );
+    throw new TypeError(`${where}: the connection must be null, a function or a layer, got ${describe(connection)}`);
   }
   const f = connection as (...ys: unknown[]) => unknown;
   return { children: {}, join: (_, ys) => f(...ys), summary: functionName(f) || 'function' };
@@ -249,9 +248,7 @@ export function skipConnection(part: unknown, connection: unknown): AnyLayer {
     });
   }
   if (typeof connection !== 'function') {
-    throw new TypeError(
-      `skipConnection: the connection must be a function or a layer, got ${describeValue(connection)}`,
-    );
+    throw new TypeError(`skipConnection: the connection must be a function or a layer, got ${describe(connection)}`);
   }
   return defineWrapper({
     ...display,
@@ -277,7 +274,7 @@ export function pairwiseFusion<L extends NamedParts, Y>(
 ): Of<Y | readonly Y[], Y, LayersOf<L>>;
 export function pairwiseFusion(connection: unknown, ...parts: readonly unknown[]): AnyLayer {
   if (typeof connection !== 'function') {
-    throw new TypeError(`pairwiseFusion: the connection must be a function, got ${describeValue(connection)}`);
+    throw new TypeError(`pairwiseFusion: the connection must be a function, got ${describe(connection)}`);
   }
   const join = connection as (y: unknown, x: unknown) => unknown;
   const children = toChildren(parts, 'pairwiseFusion');

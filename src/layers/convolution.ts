@@ -10,9 +10,10 @@ import { calculateGain, glorotUniform, kaimingUniform, uniformInit, zerosInit } 
 import type { Empty, Layer } from '../core/layer.js';
 import { flag, positiveInteger } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
+import { describe, formatShape } from '../core/value.js';
 import { resolveActivation, type Activation } from '../functional/activations.js';
 import { affine, AFFINE_OPTIONS, parseAffine, sizeOf, type AffineOptions, type AffineParameters } from './affine.js';
-import { checkSize, fail, formatShape } from './check.js';
+import { checkSize, fail } from './check.js';
 import {
   checkSpatial,
   countOption,
@@ -213,7 +214,7 @@ function checkChannels(where: string, inputs: unknown, outputs: unknown, groups:
   checkSize(where, 'the number of output channels', outputs);
   for (const [what, n] of [['input', inputs], ['output', outputs]] as const) {
     if ((n as number) % groups === 0) continue;
-    throw new TypeError(`${where}: ${groups} groups must divide the ${what} channels, got ${String(n)}`);
+    throw new TypeError(`${where}: ${groups} groups must divide the ${what} channels, got ${describe(n)}`);
   } // prettier-ignore
 }
 

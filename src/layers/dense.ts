@@ -5,9 +5,10 @@ import * as tf from '@tensorflow/tfjs';
 import { calculateGain, kaimingUniform, onesInit, uniformInit, zerosInit } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
 import { isTensor, type Tensor } from '../core/tree.js';
+import { formatShape } from '../core/value.js';
 import { resolveActivation, type Activation } from '../functional/activations.js';
 import { affine, AFFINE_OPTIONS, parseAffine, sizeOf, type AffineOptions, type AffineParameters } from './affine.js';
-import { checkInput, checkSize, checkTuple, fail, formatShape } from './check.js';
+import { checkInput, checkSize, checkTuple, fail } from './check.js';
 
 /** `x @ weight` over the last axis, whatever the number of axes. */
 function matMul(x: Tensor, weight: Tensor): Tensor {

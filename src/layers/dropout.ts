@@ -8,7 +8,8 @@ import { parseOptions, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';
 import { bernoulli, split, type Key } from '../core/random.js';
 import { isTensor, type Tensor } from '../core/tree.js';
-import { checkFields, checkInput, describeValue, fail, formatShape } from './check.js';
+import { describe, formatShape } from '../core/value.js';
+import { checkFields, checkInput, fail } from './check.js';
 import { functionLayer, noOpLayer } from './functions.js';
 import { tidy } from './tidy.js';
 
@@ -40,7 +41,7 @@ function randomLayer(
 
 function checkProbability(where: string, p: unknown): void {
   if (typeof p === 'number' && p >= 0 && p <= 1) return;
-  throw new TypeError(`${where}: the probability must be a number from 0 to 1, got ${describeValue(p)}`);
+  throw new TypeError(`${where}: the probability must be a number from 0 to 1, got ${describe(p)}`);
 }
 
 export interface DropoutOptions {

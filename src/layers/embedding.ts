@@ -7,7 +7,8 @@ import type { Empty, Layer } from '../core/layer.js';
 import { functionOption, parseOptions, z } from '../core/options.js';
 import { uniform } from '../core/random.js';
 import { isTensor, type Tensor } from '../core/tree.js';
-import { checkInput, checkSize, checkTuple, fail, formatShape } from './check.js';
+import { formatShape } from '../core/value.js';
+import { checkInput, checkSize, checkTuple, fail } from './check.js';
 import { parametricLayer } from './parametric.js';
 
 export interface EmbeddingOptions {

@@ -6,8 +6,9 @@ import type { Empty } from '../core/layer.js';
 import { parseOptions, positiveInteger, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';
 import type { Tensor } from '../core/tree.js';
+import { describe, formatShape } from '../core/value.js';
 import { functionName } from '../functional/function-name.js';
-import { checkInput, describeValue, fail, formatShape } from './check.js';
+import { checkInput, fail } from './check.js';
 import { tidy } from './tidy.js';
 import type { Stateless } from './types.js';
 
@@ -33,7 +34,7 @@ export function noOpLayer<X = Tensor>(): Stateless<X, X> {
  * @param name As it prints. Default: the function's own name.
  */
 export function wrappedFunction<X, Y>(f: (x: X) => Y, name?: string): Stateless<X, Y> {
-  if (typeof f !== 'function') throw new TypeError(`wrappedFunction: expected a function, got ${describeValue(f)}`);
+  if (typeof f !== 'function') throw new TypeError(`wrappedFunction: expected a function, got ${describe(f)}`);
   return functionLayer<X, Y>('WrappedFunction', name ?? functionName(f), (x) => f(x));
 }
 
@@ -45,7 +46,7 @@ export function wrappedFunction<X, Y>(f: (x: X) => Y, name?: string): Stateless<
 export function reshapeLayer(shape: readonly number[]): Stateless {
   const given: unknown = shape; // Array.isArray makes an any[] of a readonly array
   if (!Array.isArray(given)) {
-    throw new TypeError(`reshapeLayer: the shape must be an array of integers, got ${describeValue(given)}`);
+    throw new TypeError(`reshapeLayer: the shape must be an array of integers, got ${describe(given)}`);
   }
   const wild = shape.filter((n) => n === -1).length;
   if (wild > 1 || shape.some((n) => n !== -1 && !(Number.isSafeInteger(n) && n > 0))) {

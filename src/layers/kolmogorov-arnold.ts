@@ -7,6 +7,7 @@ import { glorotUniform, type Initialiser } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
 import { flag, functionOption, oneOf, OptionError, parseOptions, z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
+import { describe } from '../core/value.js';
 import { resolveActivation, type Activation } from '../functional/activations.js';
 import { checkInput, checkSize } from './check.js';
 import { parametricLayer } from './parametric.js';
@@ -84,7 +85,7 @@ export function kolmogorovArnold(
   checkSize(where, 'the number of inputs', inputs);
   checkSize(where, 'the number of outputs', outputs);
   if (!Number.isSafeInteger(gridLength) || gridLength < 2) {
-    throw new TypeError(`${where}: the length of the grid must be an integer from 2 on, got ${String(gridLength)}`);
+    throw new TypeError(`${where}: the length of the grid must be an integer from 2 on, got ${describe(gridLength)}`);
   }
   const parsed = parseOptions(OPTIONS, options, where);
   const {

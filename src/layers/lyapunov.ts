@@ -6,16 +6,17 @@ import { constant } from '../core/constant.js';
 import type { Layer } from '../core/layer.js';
 import { functionOption, parseOptions, z } from '../core/options.js';
 import type { StateTree, Tensor, Tree } from '../core/tree.js';
-import { checkInput, describeValue } from './check.js';
+import { describe } from '../core/value.js';
+import { checkInput } from './check.js';
 import { defineWrapper, isLayer } from './container.js';
 
 function checkPoint(where: string, what: string, point: unknown): readonly number[] {
   if (Array.isArray(point) && point.length > 0 && point.every((x) => Number.isFinite(x))) return point as number[];
-  throw new TypeError(`${where}: ${what} must be an array of finite numbers, got ${describeValue(point)}`);
+  throw new TypeError(`${where}: ${what} must be an array of finite numbers, got ${describe(point)}`);
 }
 
 function checkLayer(where: string, layer: unknown): void {
-  if (!isLayer(layer)) throw new TypeError(`${where}: the first argument must be a layer, got ${describeValue(layer)}`);
+  if (!isLayer(layer)) throw new TypeError(`${where}: the first argument must be a layer, got ${describe(layer)}`);
 }
 
 const squares = (x: Tensor): Tensor => tf.sum(tf.square(x), -1, true);

@@ -12,9 +12,10 @@ import { flag, functionOption, parseOptions, positiveNumber, probability, z } fr
 import { defineLayer } from '../core/print.js';
 import { split, type Key } from '../core/random.js';
 import type { StateTree, Tensor, Tree } from '../core/tree.js';
+import { formatShape } from '../core/value.js';
 import { resolveActivation, type Activation, type ResolvedActivation } from '../functional/activations.js';
 import { sizeOf } from './affine.js';
-import { checkFields, checkInput, checkParameters, checkSize, fail, formatShape } from './check.js';
+import { checkFields, checkInput, checkParameters, checkSize, fail } from './check.js';
 import { tidy } from './tidy.js';
 
 /** `{ scale, bias }`, or nothing where `affine` is false. */
@@ -77,6 +78,7 @@ function defineNorm<P extends Tree, S extends StateTree>(parts: Definition): Lay
   const shapes = Object.fromEntries(names.map((field) => [field, shape]));
   return defineLayer({
     display: Object.freeze({ name, summary: shown }),
+    isCell: false,
     countParameters: () => names.length * sizeOf(shape),
     initialParameters: (key: Key) =>
       tidy(() => {

@@ -28,6 +28,7 @@ export function parametricLayer<X, Y, P extends { readonly [name: string]: Tenso
   const shapes = Object.fromEntries(parameters.map(([field, { shape }]) => [field, shape]));
   return defineLayer({
     display: Object.freeze({ name, summary }),
+    isCell: false,
     countParameters: () => parameters.reduce((total, [, { shape }]) => total + shape.reduce((n, m) => n * m, 1), 0),
     initialParameters: (key: Key) =>
       tidy(() => {

@@ -8,7 +8,8 @@ import * as tf from '@tensorflow/tfjs';
 import { constant } from '../core/constant.js';
 import { flag, parseOptions, positiveNumber, z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
-import { checkInput, fail, formatShape } from './check.js';
+import { formatShape } from '../core/value.js';
+import { checkInput, fail } from './check.js';
 import { functionLayer } from './functions.js';
 import type { Stateless } from './types.js';
 import {

@@ -9,13 +9,14 @@ import { flag, functionOption, nonNegativeInteger, parseOptions, positiveInteger
 import { defineLayer } from '../core/print.js';
 import { scopeNote } from '../core/scope.js';
 import type { Tensor } from '../core/tree.js';
-import { checkFields, checkInput, checkSize, describeValue, fail, formatShape } from './check.js';
+import { describe, formatShape } from '../core/value.js';
+import { checkFields, checkInput, checkSize, fail } from './check.js';
 import { parametricLayer } from './parametric.js';
 import { tidy } from './tidy.js';
 
 function checkEven(where: string, what: string, n: unknown): number {
   if (Number.isSafeInteger(n) && (n as number) > 0 && (n as number) % 2 === 0) return n as number;
-  throw new TypeError(`${where}: ${what} must be a positive even integer, got ${describeValue(n)}`);
+  throw new TypeError(`${where}: ${what} must be a positive even integer, got ${describe(n)}`);
 }
 
 export interface SinusoidalOptions {

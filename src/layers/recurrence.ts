@@ -7,8 +7,9 @@ import { flag, parseOptions, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';
 import type { Key } from '../core/random.js';
 import { isTensor, type StateTree, type Tensor, type Tree } from '../core/tree.js';
+import { describe, formatShape } from '../core/value.js';
 import { scan } from '../graph/scan.js';
-import { checkFields, checkInput, checkTuple, describeValue, fail, formatShape } from './check.js';
+import { checkFields, checkInput, checkTuple, fail } from './check.js';
 import { initialiseAll, isLayer, withChildren, type Children } from './container.js';
 import type { CellInput, RecurrentCell, SplitCell } from './cell.js';
 import { tidy } from './tidy.js';
@@ -66,7 +67,6 @@ function alongSplit(
   st: StateTree,
   { keepAll, reverse }: Going,
 ): Passed {
-  cell.check(ps, st);
   const projected = cell.project(x, ps);
   const [first, after] =
     given === undefined ? cell.start(projected.shape[1] as number, ps, st) : [given as readonly Tensor[], st];
@@ -94,7 +94,8 @@ function alongAny(
   const steps = x.shape[0];
   const begin = reverse ? steps - 1 : 0;
   const head = tf.squeeze(tf.slice(x, begin, 1), [0]);
-  const [[y, carry], after] = cell.apply(given === undefined ? head : [head, given], ps, st);
+  const [result, after] = cell.apply(given === undefined ? head : [head, given], ps, st);
+  const [y, carry] = checkOutput(cell, result);
   if (steps === 1) return { last: y, carry, all: keepAll ? tf.expandDims(y) : null, st: after };
   const [end, rest] = scan(
     (c: { y: Tensor; carry: StateTree; st: StateTree }, row: Tensor) => {
@@ -145,6 +146,7 @@ export function recurrence(cell: AnyCell, options?: RecurrenceOptions): AnyLayer
   const title = `Recurrence(${summary})`;
   return defineLayer({
     display: Object.freeze({ name: 'Recurrence', ...(words.length === 0 ? {} : { summary }), children: { '': cell } }),
+    ...(returnCarry ? {} : { isCell: false }),
     rebuild: (children: Children): AnyLayer => recurrence(children[''] as AnyCell, options as { returnCarry?: false }),
     countParameters: () => parameterLength(cell),
     initialParameters: (key: Key) => cell.initialParameters(key),
@@ -157,6 +159,8 @@ export function recurrence(cell: AnyCell, options?: RecurrenceOptions): AnyLayer
       const axis = single ? 0 : timeAxis;
       if (x.shape[axis] === 0)
         fail(title, `expected a step or more on axis ${axis}, got shape ${formatShape(x.shape)}`);
+      // Before time comes first, so that a message has the shape as it was given.
+      if (isSplit(cell)) (cell as unknown as AnySplitCell).check(ps, st, x);
       return tidy((): [unknown, StateTree] => {
         const rows = single ? tf.expandDims(x, 1) : timeAxis === 1 ? exchanged(x) : x;
         const going = { keepAll: returnSequence, reverse };
@@ -179,9 +183,17 @@ const mapTensors = (tree: unknown, f: (t: Tensor) => Tensor): StateTree =>
 const batched = (carry: StateTree | undefined, single: boolean): StateTree | undefined =>
   carry === undefined || !single ? carry : mapTensors(carry, (t) => tf.expandDims(t));
 
-/** @throws TypeError for anything but a layer. */
+/** @throws TypeError for anything but a layer, and for one that can be no cell. */
 export function checkCell(cell: unknown, where: string, what: string): void {
-  if (!isLayer(cell)) throw new TypeError(`${where}: ${what} must be a recurrent cell, got ${describeValue(cell)}`);
+  if (isLayer(cell) && cell.isCell !== false) return;
+  const hint = isLayer(cell) ? ', which returns no carry; a cell is a layer from x or [x, carry] to [y, carry]' : '';
+  throw new TypeError(`${where}: ${what} must be a recurrent cell, got ${describe(cell)}${hint}`);
+}
+
+/** What a cell returned. @throws LayerError for a layer that is none */
+function checkOutput(cell: AnyLayer, result: unknown): [Tensor, StateTree] {
+  if (Array.isArray(result) && result.length === 2 && isTensor(result[0])) return result as [Tensor, StateTree];
+  return fail(cell.display?.name ?? 'Layer', `a recurrent cell must return [y, carry], got ${describe(result)}`);
 }
 
 /**
@@ -210,7 +222,7 @@ export function statefulRecurrentCell<C extends StateTree, P extends Tree, S ext
           children,
           ps,
           st,
-          (call) => call('cell', carry === null ? x : [x, carry]) as [Tensor, C],
+          (call) => checkOutput(cell, call('cell', carry === null ? x : [x, carry])) as [Tensor, C],
         );
         return [y, { cell: (states as unknown as { cell: S }).cell, carry: next }];
       });

@@ -7,6 +7,7 @@ import { normalInit, type Initialiser } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
 import { flag, functionOption, oneOf, OptionError, parseOptions, z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
+import { describe } from '../core/value.js';
 import { checkInput, checkSize } from './check.js';
 import { parametricLayer } from './parametric.js';
 
@@ -91,7 +92,7 @@ export function splineLayer(
     );
   }
   if (!Number.isSafeInteger(points) || points < 2) {
-    throw new TypeError(`${where}: the number of points must be an integer from 2 on, got ${String(points)}`);
+    throw new TypeError(`${where}: the number of points must be an integer from 2 on, got ${describe(points)}`);
   }
   const { basis, trainGrid, initSavedPoints = normalInit(1) } = parseOptions(OPTIONS, options, where);
   if (trainGrid && basis === 'cubic') {

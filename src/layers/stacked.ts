@@ -5,9 +5,9 @@ import * as tf from '@tensorflow/tfjs';
 import type { AnyLayer, Layer } from '../core/layer.js';
 import { flag, oneOf, parseOptions, probability, z } from '../core/options.js';
 import type { StateTree, Tensor, Tree } from '../core/tree.js';
+import { describe } from '../core/value.js';
 import { functionName } from '../functional/function-name.js';
 import type { RecurrentCell } from './cell.js';
-import { describeValue } from './check.js';
 import { defineContainer } from './container.js';
 import { dropout as dropoutLayer } from './dropout.js';
 import { checkCell, recurrence, timeAxisOption, type AnyCell, type TimeAxis } from './recurrence.js';
@@ -129,7 +129,7 @@ export function stackedRNN(
 ): Layer<Tensor, Tensor, { [name: string]: Tree }, { [name: string]: StateTree }> {
   const given: unknown = cells;
   if (!Array.isArray(given) || given.length === 0) {
-    throw new TypeError(`stackedRNN: the first argument must be an array of cells, got ${describeValue(given)}`);
+    throw new TypeError(`stackedRNN: the first argument must be an array of cells, got ${describe(given)}`);
   }
   const { dropout, returnSequence, timeAxis, mergeMode } = parseOptions(STACKED, options, 'stackedRNN');
   const children: Record<string, AnyLayer> = {};

@@ -14,10 +14,11 @@ import {
   z,
 } from '../core/options.js';
 import { isTensor, type StateTree, type Tensor, type Tree } from '../core/tree.js';
+import { describe, formatShape } from '../core/value.js';
 import { resolveActivation, type Activation } from '../functional/activations.js';
 import { affine, AFFINE_OPTIONS, parseAffine, type AffineOptions, type AffineParameters } from './affine.js';
 import { multiHeadAttention } from './attention.js';
-import { checkInput, checkSize, checkTuple, describeValue, fail, formatShape } from './check.js';
+import { checkInput, checkSize, checkTuple, fail } from './check.js';
 import { defineContainer } from './container.js';
 import { chain } from './containers.js';
 import { dense } from './dense.js';
@@ -122,7 +123,7 @@ export function transformerEncoderBlock(
 /** One size for height and width, or both. */
 function pair(where: string, what: string, size: unknown): readonly [number, number] {
   const sizes: readonly unknown[] = Array.isArray(size) ? size : [size, size];
-  if (sizes.length !== 2) throw new TypeError(`${where}: ${what} must be a number or two, got ${describeValue(size)}`);
+  if (sizes.length !== 2) throw new TypeError(`${where}: ${what} must be a number or two, got ${describe(size)}`);
   return [checkSize(where, what, sizes[0]), checkSize(where, what, sizes[1])];
 }
 

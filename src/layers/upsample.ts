@@ -5,7 +5,8 @@ import * as tf from '@tensorflow/tfjs';
 import { constant } from '../core/constant.js';
 import { flag, numberThat, OptionError, parseOptions, z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
-import { checkInput, checkSize, describeValue, fail, formatShape } from './check.js';
+import { describe, formatShape } from '../core/value.js';
+import { checkInput, checkSize, fail } from './check.js';
 import { functionLayer } from './functions.js';
 import type { Stateless } from './types.js';
 import { perAxis, showPerAxis, spatial, strideOption, type PerAxis } from './windows.js';
@@ -95,7 +96,7 @@ export function upsample(mode: UpsampleMode, options: UpsampleOptions): Stateles
   const where = 'upsample';
   if (!Object.hasOwn(AXES, mode)) {
     const known = Object.keys(AXES).map((m) => `"${m}"`);
-    throw new TypeError(`${where}: the mode must be one of ${known.join(', ')}, got ${describeValue(mode)}`);
+    throw new TypeError(`${where}: the mode must be one of ${known.join(', ')}, got ${describe(mode)}`);
   }
   const { scale, size, alignCorners } = parseOptions(OPTIONS, options, where);
   if ((scale === undefined) === (size === undefined)) {

@@ -9,7 +9,9 @@ import { parseOptions, positiveInteger, positiveNumber, z } from '../core/option
 import { defineLayer } from '../core/print.js';
 import { normal, split, type Key } from '../core/random.js';
 import { isRecord, isTensor, type StateTree, type Tensor, type Tree } from '../core/tree.js';
-import { checkFields, describeValue, fail, formatShape } from './check.js';
+import { describe, formatShape } from '../core/value.js';
+import { readsAtOnce } from '../graph/buffer-workspace.js';
+import { checkFields, fail } from './check.js';
 import { isLayer } from './container.js';
 import { tidy } from './tidy.js';
 
@@ -30,7 +32,7 @@ export interface WeightNormOptions {
 const WEIGHT_NORM = z.strictObject({ dims: z.union([z.int(), z.array(z.int())]).optional() });
 
 function checkLayer(where: string, layer: unknown): void {
-  if (!isLayer(layer)) throw new TypeError(`${where}: the first argument must be a layer, got ${describeValue(layer)}`);
+  if (!isLayer(layer)) throw new TypeError(`${where}: the first argument must be a layer, got ${describe(layer)}`);
 }
 
 /** The axes that a length is taken over. */
@@ -47,7 +49,7 @@ const lengthOver = (x: Tensor, axes: number[]): Tensor =>
 
 /** The named tensors of a layer's own parameters. @throws LayerError */
 function pick(title: string, ps: unknown, names: readonly string[]): [Record<string, Tensor>, Record<string, Tree>] {
-  if (!isRecord(ps)) fail(title, `the layer's parameters must be a record, got ${describeValue(ps)}`);
+  if (!isRecord(ps)) fail(title, `the layer's parameters must be a record, got ${describe(ps)}`);
   for (const name of names) {
     if (!isTensor(ps[name])) {
       fail(
@@ -61,9 +63,9 @@ function pick(title: string, ps: unknown, names: readonly string[]): [Record<str
   return [chosen, others];
 }
 
-/** Every length above 0; where the values cannot be read (in a trace), nobody looks. @throws LayerError */
+/** Every length above 0; where the values cannot be read (in a trace) or must be waited for (WebGPU), nobody looks. @throws LayerError */
 function checkLengths(title: string, name: string, lengths: Tensor): void {
-  if (Symbol.for('nullcline.trace') in tf.backend()) return;
+  if (Symbol.for('nullcline.trace') in tf.backend() || !readsAtOnce(tf.backend())) return;
   if (lengths.dataSync().every((x) => x > 0)) return;
   fail(title, `parameter "${name}" starts with zeros alone, which have no direction; give it another initialiser`);
 }
@@ -87,7 +89,7 @@ export function weightNorm<X, Y, S extends StateTree>(
   checkLayer('weightNorm', layer);
   const given: unknown = names;
   if (!Array.isArray(given) || given.length === 0 || !given.every((name) => typeof name === 'string')) {
-    throw new TypeError(`weightNorm: expected an array of names of parameters, got ${describeValue(given)}`);
+    throw new TypeError(`weightNorm: expected an array of names of parameters, got ${describe(given)}`);
   }
   const { dims = -1 } = parseOptions(WEIGHT_NORM, options, 'weightNorm');
   const kept = typeof dims === 'number' ? [dims] : dims;
@@ -123,7 +125,7 @@ export function weightNorm<X, Y, S extends StateTree>(
             fail(
               title,
               `parameter "${name}G" must have size 1 in the axes of its length, ${formatShape(shape)} for "${name}V", ` +
-                `got ${describeValue(v)} with ${describeValue(g)}`,
+                `got ${describe(v)} with ${describe(g)}`,
             );
           }
           return [name, tf.mul(v, tf.div(g, lengthOver(v, axes)))];
@@ -204,7 +206,7 @@ export function spectralNorm<X, Y, P extends Tree, S extends StateTree>(
       const [{ [name]: weight }] = pick(title, ps, [name]);
       const last = weight.shape.at(-1) ?? 1;
       if (st.u.size !== last) {
-        fail(title, `parameter "${name}" must have ${st.u.size} columns, as the state's vector has, got ${describeValue(weight)}`); // prettier-ignore
+        fail(title, `parameter "${name}" must have ${st.u.size} columns, as the state's vector has, got ${describe(weight)}`); // prettier-ignore
       }
       return tidy(() => {
         const matrix = tf.reshape(weight, [weight.size / last, last]);

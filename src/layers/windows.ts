@@ -7,7 +7,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
-import { checkInput, describeValue, fail, formatShape } from './check.js';
+import { describe, formatShape } from '../core/value.js';
+import { checkInput, fail } from './check.js';
 
 /**
  * Zeros around the input: a number for all sides, or for each axis a number or a pair `[before, after]`, or such pairs
@@ -57,17 +58,17 @@ export function windowSize(where: string, what: string, size: unknown): number[]
     return [...(size as number[])];
   }
   throw new TypeError(
-    `${where}: ${what} must be an array of one to three positive integers, one for each axis, got ${show(size)}`,
+    `${where}: ${what} must be an array of one to three positive integers, one for each axis, got ${describe(size)}`,
   );
 }
-
-const show = (x: unknown): string => (Array.isArray(x) ? JSON.stringify(x) : describeValue(x));
 
 /** One number for each of `axes` axes. @throws TypeError */
 export function perAxis(where: string, what: string, value: PerAxis, axes: number): number[] {
   if (typeof value === 'number') return Array.from({ length: axes }, () => value);
   if (value.length === axes) return [...value];
-  throw new TypeError(`${where}: ${what} must be a number or ${axes} numbers, one for each axis, got ${show(value)}`);
+  throw new TypeError(
+    `${where}: ${what} must be a number or ${axes} numbers, one for each axis, got ${describe(value)}`,
+  );
 }
 
 /** A pair for each of `axes` axes, or 'same'. @throws TypeError */
@@ -79,7 +80,7 @@ function pairs(where: string, pad: Pad, axes: number): Windows['pad'] {
     return Array.from({ length: axes }, (_, i) => [pad[2 * i], pad[2 * i + 1]]);
   }
   throw new TypeError(
-    `${where}: pad must be "same", a number, or ${axes} numbers or pairs, one for each axis, got ${show(pad)}`,
+    `${where}: pad must be "same", a number, or ${axes} numbers or pairs, one for each axis, got ${describe(pad)}`,
   );
 }
 

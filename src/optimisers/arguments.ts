@@ -9,6 +9,7 @@ import {
   z,
 } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
+import { describe, isRecord } from '../core/value.js';
 
 /** The rate of a step, both scalar tensors; the first step is number 0. Made of tf operations, without reading values. */
 export type Schedule = (step: Tensor) => Tensor;
@@ -16,8 +17,14 @@ export type Schedule = (step: Tensor) => Tensor;
 /** A learning rate: a number, or a function of the step. */
 export type Rate = number | Schedule;
 
+const EXPECTED = {
+  fraction: 'a number from 0 to below 1',
+  nonNegative: 'a non-negative number',
+  positive: 'a positive number',
+};
+
 const kinds = {
-  fraction: numberThat((x) => x >= 0 && x < 1, 'a number from 0 to below 1'),
+  fraction: numberThat((x) => x >= 0 && x < 1, EXPECTED.fraction),
   nonNegative: nonNegativeNumber,
   positive: positiveNumber,
 };
@@ -31,7 +38,7 @@ export const switched = (byDefault: boolean) => flag.default(byDefault);
 
 /** Two of a kind. */
 export const pairOf = (kind: keyof typeof kinds, byDefault: readonly [number, number]) =>
-  z.tuple([kinds[kind], kinds[kind]]).default([...byDefault]);
+  z.tuple([kinds[kind], kinds[kind]], { error: `a pair, each ${EXPECTED[kind]}` }).default([...byDefault]);
 
 /** A number that must be given. */
 export const required = (kind: keyof typeof kinds) => kinds[kind];
@@ -47,13 +54,15 @@ export function optionsOf<Shape extends z.ZodRawShape>(
 
 /** A rate that is a schedule, or a number that is finite and not negative. @throws TypeError otherwise. */
 export function learningRate<R extends Rate>(rate: R, where: string): R {
-  return typeof rate === 'function' ? rate : amount(rate, where, 'rate', 'a schedule or ');
+  return typeof rate === 'function' ? rate : amount(rate, where, 'rate', 'a schedule or ', RATE_FIRST);
 }
 
-/** A number that is finite and not negative. @throws TypeError otherwise. */
-export function amount<N>(x: N, where: string, what: string, orElse = ''): N {
+const RATE_FIRST = '; options come after the rate';
+
+/** A number that is finite and not negative. @throws TypeError otherwise, for an object with the hint. */
+export function amount<N>(x: N, where: string, what: string, orElse = '', hint = ''): N {
   if (typeof x === 'number' && Number.isFinite(x) && x >= 0) return x;
   throw new TypeError(
-    `${where}: the ${what} must be ${orElse}a number that is finite and not negative, got ${String(x)}`,
+    `${where}: the ${what} must be ${orElse}a number that is finite and not negative, got ${describe(x)}${isRecord(x) ? hint : ''}`,
   );
 }

@@ -1,5 +1,6 @@
 /** Where the data of each step comes from. */
 import { isRecord, isTensor } from '../core/tree.js';
+import { describe } from '../core/value.js';
 
 /**
  * A tree that every step uses, or a source of batches: an iterable (a generator, a `Set`, an object of your own) or a
@@ -35,7 +36,7 @@ export function batchesOf<D>(data: Data<D>): Batches<D> {
 function isSource<D>(data: Data<D>): data is Iterable<D> {
   if (data === null || data === undefined) {
     throw new TypeError(
-      `train: the second argument, the data, must be a tree, an iterable or a function, got ${String(data)}`,
+      `train: the second argument, the data, must be a tree, an iterable or a function, got ${describe(data)}`,
     );
   }
   if (typeof data !== 'object' || Array.isArray(data) || isTensor(data)) return false;

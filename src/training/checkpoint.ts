@@ -8,7 +8,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { AnyLayer } from '../core/layer.js';
 import { constant } from '../core/constant.js';
-import { describe, flag, parseOptions, z } from '../core/options.js';
+import { flag, parseOptions, z } from '../core/options.js';
 import {
   checkSameTree,
   leavesWithPaths,
@@ -18,6 +18,7 @@ import {
   type Tensor,
   formatPath,
 } from '../core/tree.js';
+import { describe } from '../core/value.js';
 import { crc32 } from './checksum.js';
 import type { TrainState } from './contract.js';
 import { readBytes, writeBytesAtomically } from './files.js';

@@ -57,7 +57,7 @@ describe('constant', () => {
   const ERRORS: { name: string; given: unknown; shape?: number[]; message: RegExp }[] = [
     { name: 'a short row', given: [[1, 2], [3]], message: /ragged array: expected 2 elements at \[1\], got 1/ },
     { name: 'a number among rows', given: [[1, 2], 3], message: /ragged array: expected 2 elements at \[1\], got 3/ },
-    { name: 'a row among numbers', given: [1, [2]], message: /expected a number at \[1\], got an array of 1/ },
+    { name: 'a row among numbers', given: [1, [2]], message: /expected a number at \[1\], got \[2\]/ },
     { name: 'a string', given: ['1'], message: /expected a number at \[0\], got "1"/ },
     { name: 'undefined', given: undefined, message: /expected a number, got undefined/ },
     { name: 'bigints', given: BigInt64Array.of(1n), message: /expected a number/ },

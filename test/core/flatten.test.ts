@@ -79,7 +79,7 @@ describe('ravel', () => {
       /expected a float32 vector of length 11, got a float32 tensor \[10\]/,
     );
     expect(() => unravel(tf.zeros([11, 1]))).to.throw(/length 11, got a float32 tensor \[11, 1\]/);
-    expect(() => unravel(tf.zeros([11], 'int32'))).to.throw(/got a int32 tensor \[11\]/);
+    expect(() => unravel(tf.zeros([11], 'int32'))).to.throw(/got an int32 tensor \[11\]/);
   });
 
   it('leaks nothing', () => {

@@ -58,7 +58,7 @@ describe('what goes wrong inside a layer', () => {
       const bare = caught(() => child((x) => x));
       expect(bare).to.be.instanceOf(TypeError);
       expect(bare.message).to.equal('Mine: apply must return [y, states], got a float32 tensor [1, 2] (in layer layer2.inner)'); // prettier-ignore
-      expect(caught(() => child(async (x) => Promise.resolve([x, {}]))).message).to.match(/got a promise/);
+      expect(caught(() => child(async (x) => Promise.resolve([x, {}]))).message).to.match(/got a Promise/);
     });
   });
 

@@ -87,22 +87,6 @@ describe('parseOptions', () => {
       'adam: unknown option "a" (it takes none)',
     );
   });
-
-  it('describes what was given', () => {
-    const says = (start: unknown): string => messageOf({ start }).replace(/^.*, got /, '');
-    expect(messageOf({ norm: tf.zeros([2, 3]) })).to.match(/got a float32 tensor \[2, 3\]$/);
-    expect(
-      says(
-        (
-          () => () =>
-            1
-        )(),
-      ),
-    ).to.equal('a function');
-    expect(says(function named() { return 1; })).to.equal('the function named'); // prettier-ignore
-    expect(says(new Map())).to.equal('a Map');
-    expect(says(new Array(20).fill(0))).to.equal('an array of 20');
-  });
 });
 
 describe('editDistance', () => {

@@ -67,7 +67,7 @@ describe('random keys', () => {
     expect(() => split(key(0), 0)).to.throw(/positive integer, got 0/);
     expect(() => foldIn(key(0), -1)).to.throw(/non-negative integer, got -1/);
     expect(() => uniform(tf.tensor1d([1, 2, 3], 'int32'), [1])).to.throw(
-      /uniform: expected a key .* got a int32 tensor \[3\]/,
+      /uniform: expected a key .* got an int32 tensor \[3\]/,
     );
     expect(() => normal(7 as unknown as Key, [1])).to.throw(/normal: expected a key .* got 7/);
     expect(() => uniform(key(0), [-1])).to.throw(/expected a shape .* got \[-1\]/);
@@ -233,7 +233,7 @@ describe('random numbers', () => {
     got([1.5, 2], '[1.5, 2]');
     got(undefined, 'undefined');
     got({ shape: [1] }, 'an object {shape}');
-    got(key(1), 'a int32 tensor [2]');
+    got(key(1), 'an int32 tensor [2]');
   });
 
   it('come in any shape, also an empty one', () => {

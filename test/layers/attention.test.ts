@@ -73,7 +73,7 @@ describe('embedding', () => {
   it('says what is wrong', () => {
     const [ps] = setup(key(1), embedding(4, 2));
     expect(() => embedding(4, 2).apply(tf.tensor1d([1.5]), ps, {})).to.throw(
-      'Embedding(4 => 2): expected a int32 input, got a float32 tensor [1]',
+      'Embedding(4 => 2): expected an int32 input, got a float32 tensor [1]',
     );
     expect(() => embedding(0, 2)).to.throw('embedding: each number of inputs must be a positive integer, got 0');
     const pair = embedding([2, 3], 1);

@@ -327,8 +327,8 @@ describe('errors name the layer, where it stands, and what was given', () => {
   it('for inputs', () => {
     at(() => model.apply(tf.zeros([20, 4]), ps, st), 'Dense(3 => 2): expected an input with 3 features in its last axis, got shape [20, 4] (in layer encoder.layer1)'); // prettier-ignore
     at(() => model.layers.head.apply(tf.zeros([20, 3]), ps.head, {}), 'Dense(2 => 50): expected an input with 2 features in its last axis, got shape [20, 3]'); // prettier-ignore
-    at(() => model.apply(tf.zeros([20, 3], 'int32'), ps, st), 'Dense(3 => 2): expected a float32 input, got a int32 tensor [20, 3] (in layer encoder.layer1)'); // prettier-ignore
-    at(() => model.apply([[1, 2, 3]] as never, ps, st), 'Dense(3 => 2): expected a tensor as input, got an array of 1 (in layer encoder.layer1)'); // prettier-ignore
+    at(() => model.apply(tf.zeros([20, 3], 'int32'), ps, st), 'Dense(3 => 2): expected a float32 input, got an int32 tensor [20, 3] (in layer encoder.layer1)'); // prettier-ignore
+    at(() => model.apply([[1, 2, 3]] as never, ps, st), 'Dense(3 => 2): expected a tensor as input, got [[1, 2, 3]] (in layer encoder.layer1)'); // prettier-ignore
     at(() => dense(1, 1).apply(tf.zeros([2, 2]), { weight: tf.ones([1, 1]), bias: tf.ones([1]) }, {}), 'expected an input with 1 feature in its last axis'); // prettier-ignore
   });
 

@@ -162,11 +162,11 @@ describe('conv', () => {
 
   const errors: Readonly<Record<string, [() => unknown, RegExp]>> = {
     'a kernel that is a number': [() => conv(3 as unknown as number[], 1, 1), /^conv: the kernel must be an array of one to three positive integers, one for each axis, got 3$/],
-    'a kernel of four axes': [() => conv([1, 1, 1, 1], 1, 1), /got \[1,1,1,1\]$/],
+    'a kernel of four axes': [() => conv([1, 1, 1, 1], 1, 1), /got \[1, 1, 1, 1\]$/],
     'no output channels': [() => conv([3], 1, 0), /^conv: the number of output channels must be a positive integer, got 0$/],
     'a stride of 0': [() => conv([3], 1, 1, 'tanh', { stride: 0 }), /^conv: option "stride": expected a positive integer, or one for each axis, got 0$/],
-    'too many strides': [() => conv([3], 1, 1, 'tanh', { stride: [1, 2] }), /^conv: stride must be a number or 1 numbers, one for each axis, got \[1,2\]$/],
-    'padding of another length': [() => conv([3, 3], 1, 1, 'tanh', { pad: [1, 2, 3] }), /^conv: pad must be "same", a number, or 2 numbers or pairs, one for each axis, got \[1,2,3\]$/],
+    'too many strides': [() => conv([3], 1, 1, 'tanh', { stride: [1, 2] }), /^conv: stride must be a number or 1 numbers, one for each axis, got \[1, 2\]$/],
+    'padding of another length': [() => conv([3, 3], 1, 1, 'tanh', { pad: [1, 2, 3] }), /^conv: pad must be "same", a number, or 2 numbers or pairs, one for each axis, got \[1, 2, 3\]$/],
     'an unknown word for padding': [() => conv([3], 1, 1, 'tanh', { pad: 'valid' as 'same' }), /option "pad": expected "same", a non-negative integer, or for each axis/],
     'groups that do not divide the input': [() => conv([3], 3, 4, 'tanh', { groups: 2 }), /^conv: 2 groups must divide the input channels, got 3$/],
     'groups that do not divide the output': [() => depthwiseConv([3], 3, 4), /^depthwiseConv: 3 groups must divide the output channels, got 4$/],

@@ -24,8 +24,13 @@ import {
   statefulRecurrentCell,
   testMode,
   updateState,
+  type AnyLayer,
   type CellParameters,
+  type Layer,
+  type RecurrentCell,
+  type StateTree,
   type Tensor,
+  type Tree,
 } from '../../src/index.js';
 import { expectClose } from '../support/close.js';
 import { tolerance } from '../support/precision.js';
@@ -239,16 +244,67 @@ describe('recurrent layers', () => {
     const model = chain(dense(3, 5), recurrence(cell));
     const [own, states] = setup(key(2), model);
     expect(() => model.apply(tf.zeros([2, 7, 3]), own, states)).to.throw(
-      /LSTMCell\(3 => 4\): expected an input with 3 features in its last axis, got shape \[7, 2, 5\] \(in layer layer2\)/,
+      /LSTMCell\(3 => 4\): expected an input with 3 features in its last axis, got shape \[2, 7, 5\] \(in layer layer2\)/,
     );
     expect(() => recurrence(cell).apply(tf.zeros([2, 0, 3]), ps, st)).to.throw(/expected a step or more on axis 1/);
     expect(() => recurrence(cell, { timeAxis: 2 as 1 })).to.throw(/option "timeAxis": expected 0 or 1, got 2/);
     expect(() => recurrence('lstm' as never)).to.throw(
       'recurrence: the first argument must be a recurrent cell, got "lstm"',
     );
-    expect(() => stackedRNN([] as never)).to.throw(/expected|must be an array of cells, got an array of 0/);
+    expect(() => stackedRNN([] as never)).to.throw(/must be an array of cells, got \[\]/);
     expect(() => bidirectionalRNN(cell, null, { mergeMode: 'sum' as 'concat' })).to.throw(
       /"concat", null or a function/,
     );
+  });
+
+  it('names the cell, the shape it expected and the one it got, wherever the cell stands', () => {
+    for (const [cell, title] of [
+      [rnnCell(3, 4), 'RNNCell(3 => 4, tanh)'],
+      [lstmCell(3, 4), 'LSTMCell(3 => 4)'],
+      [gruCell(3, 4), 'GRUCell(3 => 4)'],
+    ] as const) {
+      const alone = cell as RecurrentCell<readonly Tensor[], Tree, StateTree>;
+      const [ps, st] = setup(key(2), alone);
+      expect(() => alone.apply(tf.zeros([2, 5]), ps, st)).to.throw(
+        `${title}: expected an input with 3 features in its last axis, got shape [2, 5]`,
+      );
+      const models: [layer: AnyLayer, wrong: number[], path: string, says: string][] = [
+        [recurrence(alone), [2, 7, 5], 'layer1', '3 features in its last axis, got shape [2, 7, 5]'],
+        [recurrence(alone, { timeAxis: 0 }), [7, 2, 5], 'layer1', '3 features in its last axis, got shape [7, 2, 5]'],
+        [recurrence(alone), [2, 7, 3, 3], 'layer1', '1 to 3 axes, got shape [2, 7, 3, 3]'],
+        [statefulRecurrentCell(alone), [2, 5], 'layer1.cell', '3 features in its last axis, got shape [2, 5]'],
+        [stackedRNN([alone]), [2, 7, 5], 'layer1.layer1', '3 features in its last axis, got shape [2, 7, 5]'],
+      ];
+      for (const [layer, wrong, path, says] of models) {
+        const model = chain(layer);
+        const [own, states] = setup(key(2), model);
+        expect(() => model.apply(tf.zeros(wrong), own, states)).to.throw(
+          `${title}: expected an input with ${says} (in layer ${path})`,
+        );
+      }
+    }
+  });
+
+  it('refuses a layer that is no cell: by name where that is known, otherwise when it returns no carry', () => {
+    const refused = 'must be a recurrent cell, got the layer Dense(2 => 2), which returns no carry; a cell is a layer from x or [x, carry] to [y, carry]'; // prettier-ignore
+    const none = dense(2, 2) as never;
+    expect(() => recurrence(none)).to.throw(`recurrence: the first argument ${refused}`);
+    expect(() => statefulRecurrentCell(none)).to.throw(`statefulRecurrentCell: the first argument ${refused}`);
+    expect(() => stackedRNN([lstmCell(2, 2), none])).to.throw(`stackedRNN: cell 2 ${refused}`);
+    expect(() => bidirectionalRNN(lstmCell(2, 2), none)).to.throw(`bidirectionalRNN: the second argument ${refused}`);
+    expect(() => recurrence(recurrence(lstmCell(2, 2)) as never)).to.throw(
+      /got the layer Recurrence, which returns no/,
+    );
+    const hidden = chain(dense(2, 2));
+    for (const [layer, x, path] of [
+      [recurrence(hidden as never), tf.zeros([3, 4, 2]), 'layer1'],
+      [statefulRecurrentCell(hidden as never), tf.zeros([3, 2]), 'layer1'],
+    ] as const) {
+      const model = chain(layer as Layer<Tensor, Tensor, Tree, StateTree>);
+      const [ps, st] = setup(key(1), model);
+      expect(() => model.apply(x, ps, st)).to.throw(
+        `Chain: a recurrent cell must return [y, carry], got a float32 tensor [3, 2] (in layer ${path})`,
+      );
+    }
   });
 });

@@ -165,6 +165,15 @@ describe('optimisers: errors', () => {
   it('names what is wrong with the arguments', () => {
     expect(() => adam(-1)).to.throw(TypeError, 'adam: the rate must be a schedule or a number that is finite and not negative, got -1');
     expect(() => adam('1' as unknown as number)).to.throw(TypeError, /adam: the rate/);
+    for (const make of [adam, adamW, descent, momentum, lion]) {
+      const wanted = `${make.name}: the rate must be a schedule or a number that is finite and not negative, got`;
+      expect(() => make({ rate: { start: 0.1 } } as never)).to.throw(TypeError, `${wanted} an object {rate}; options come after the rate`);
+      expect(() => make([0.1, 2] as never)).to.throw(TypeError, `${wanted} [0.1, 2]`);
+      expect(() => make(tf.scalar(1) as never)).to.throw(TypeError, `${wanted} a float32 tensor []`);
+      expect(() => make(null as never)).to.throw(TypeError, `${wanted} null`);
+    }
+    expect(() => adam(1, { beta: { first: 0.9 } } as never)).to.throw('adam: option "beta": expected a pair, each a number from 0 to below 1, got an object {first}');
+    expect(() => adam(1, [0.9] as never)).to.throw('adam: options: expected object, got [0.9]');
     expect(() => adam(1, { beta: [0.9, 1] })).to.throw(/adam: option "beta\[1\]": expected a number from 0 to below 1, got 1/);
     expect(() => adam(1, { epsillon: 1 } as object)).to.throw(/unknown option "epsillon"; did you mean "epsilon"/);
     expect(() => optimiserChain()).to.throw(TypeError, /at least one/);

@@ -7,8 +7,8 @@ import { defineLayer } from '../../core/print.js';
 import type { Key } from '../../core/random.js';
 import { currentScope, scopeNote } from '../../core/scope.js';
 import { formatPath, treeMap, type Path, type StateTree, type Tensor, type Tree } from '../../core/tree.js'; // prettier-ignore
+import { describe } from '../../core/value.js';
 import { nanGuard, type OnNaN } from '../../graph/nan-guard.js';
-import { describeValue } from '../check.js';
 import { isLayer } from '../container.js';
 import { tidy } from '../tidy.js';
 
@@ -99,7 +99,7 @@ export function debugMode<X, Y, P extends Tree, S extends StateTree>(
   layer: Layer<X, Y, P, S>,
   options?: DebugOptions,
 ): Layer<X, Y, P, S> {
-  if (!isLayer(layer)) throw new TypeError(`debugMode: expected a layer, got ${describeValue(layer)}`);
+  if (!isLayer(layer)) throw new TypeError(`debugMode: expected a layer, got ${describe(layer)}`);
   const { nanCheck } = parseOptions(OPTIONS, options, 'debugMode');
   const looks: Looks = {
     forward: nanCheck === 'forward' || nanCheck === 'both',

@@ -6,7 +6,8 @@ import { defineLayer } from '../../core/print.js';
 import { split, type Key } from '../../core/random.js';
 import { checkGroups, parsePath, shareParameters, takeOut } from '../../core/surgery.js';
 import { isRecord, type StateTree, type Tree } from '../../core/tree.js';
-import { checkFields, describeValue } from '../check.js';
+import { describe } from '../../core/value.js';
+import { checkFields } from '../check.js';
 import { isLayer } from '../container.js';
 import { tidy } from '../tidy.js';
 
@@ -51,9 +52,7 @@ function apart(ps: unknown, paths: readonly string[] | undefined): { free: Tree;
 
 function checkPaths(paths: unknown): void {
   if (paths === undefined || (Array.isArray(paths) && paths.length > 0 && paths.every((p) => typeof p === 'string'))) return; // prettier-ignore
-  throw new TypeError(
-    `freeze: the paths must be an array of strings such as "layer1.weight", got ${describeValue(paths)}`,
-  );
+  throw new TypeError(`freeze: the paths must be an array of strings such as "layer1.weight", got ${describe(paths)}`);
 }
 
 /**
@@ -68,7 +67,7 @@ export function frozenLayer<X, Y, P extends Tree, S extends StateTree>(
   layer: Layer<X, Y, P, S>,
   paths?: readonly string[],
 ): FrozenLayer<X, Y, S> {
-  if (!isLayer(layer)) throw new TypeError(`frozenLayer: expected a layer, got ${describeValue(layer)}`);
+  if (!isLayer(layer)) throw new TypeError(`frozenLayer: expected a layer, got ${describe(layer)}`);
   checkPaths(paths);
   const summary = paths === undefined ? 'all' : paths.join(', ');
   return defineLayer({
@@ -122,7 +121,7 @@ export function unfreeze<X, Y, S extends StateTree>(
 ): [layer: Layer<X, Y, Tree, S>, ps: Tree, st: S] {
   const given: unknown = layer;
   if (!isLayer(given) || !isLayer((given as Partial<FrozenLayer<X, Y, S>>).layer)) {
-    throw new TypeError(`unfreeze: expected a layer that freeze made, got ${describeValue(given)}`);
+    throw new TypeError(`unfreeze: expected a layer that freeze made, got ${describe(given)}`);
   }
   return [layer.layer, merged(ps, st.frozenParams) as Tree, st.states];
 }
@@ -143,8 +142,7 @@ export function tieParameters<X, Y, P extends Tree, S extends StateTree>(
   layer: Layer<X, Y, P, S>,
   groups: readonly (readonly string[])[],
 ): Layer<X, Y, Tree, S> {
-  if (!isLayer(layer))
-    throw new TypeError(`tieParameters: the first argument must be a layer, got ${describeValue(layer)}`);
+  if (!isLayer(layer)) throw new TypeError(`tieParameters: the first argument must be a layer, got ${describe(layer)}`);
   checkGroups('tieParameters', groups);
   const copies = groups.flatMap(([, ...rest]) => rest);
   const whole = (ps: unknown): P => {

@@ -3,7 +3,8 @@
  */
 import type { AnyLayer } from '../../core/layer.js';
 import { formatPath, isRecord, type Path, type StateTree, type Tree } from '../../core/tree.js';
-import { describeValue, LayerError } from '../check.js';
+import { describe } from '../../core/value.js';
+import { LayerError } from '../check.js';
 import { isLayer } from '../container.js';
 
 /** A layer with its own parts of the trees. */
@@ -31,9 +32,8 @@ export function layerMap<P extends Tree, S extends StateTree>(
   st: S,
 ): [layer: AnyLayer, ps: P, st: S] {
   const given: unknown = f;
-  if (typeof given !== 'function') throw new TypeError(`layerMap: the first argument must be a function, got ${describeValue(given)}`); // prettier-ignore
-  if (!isLayer(layer))
-    throw new TypeError(`layerMap: the second argument must be a layer, got ${describeValue(layer)}`);
+  if (typeof given !== 'function') throw new TypeError(`layerMap: the first argument must be a function, got ${describe(given)}`); // prettier-ignore
+  if (!isLayer(layer)) throw new TypeError(`layerMap: the second argument must be a layer, got ${describe(layer)}`);
   return visit(f, layer, ps, st, []) as [AnyLayer, P, S];
 }
 
@@ -50,7 +50,7 @@ function visit(f: LayerMapper, layer: AnyLayer, ps: Tree, st: StateTree, path: P
   if (children.length === 0) {
     const result: unknown = f(layer, ps, st, path.length === 0 ? '' : formatPath(path));
     if (Array.isArray(result) && result.length === 3 && isLayer(result[0])) return result as unknown as LayerWithTrees;
-    throw new TypeError(`layerMap: the function must return [layer, ps, st] at ${formatPath(path)}, got ${describeValue(result)}`); // prettier-ignore
+    throw new TypeError(`layerMap: the function must return [layer, ps, st] at ${formatPath(path)}, got ${describe(result)}`); // prettier-ignore
   }
   let [parameters, states] = [ps, st];
   const mapped = children.map(([name, inner]): [string, AnyLayer] => {

@@ -6,8 +6,8 @@ import { setup, testMode, type AnyLayer } from '../../core/layer.js';
 import { oneOf, parseOptions, z } from '../../core/options.js';
 import { key } from '../../core/random.js';
 import { isRecord, isTensor, type StateTree, type Tensor, type Tree } from '../../core/tree.js';
+import { describe } from '../../core/value.js';
 import { traceGraph } from '../../graph/trace.js';
-import { describeValue } from '../check.js';
 import { isLayer } from '../container.js';
 
 /** Shapes in the structure of what they are the shapes of. */
@@ -29,8 +29,7 @@ function mapShapes(tree: ShapeTree, f: (shape: readonly number[]) => unknown): u
     throw new TypeError(`outputShape: a shape must be non-negative integers, got [${tree.join(', ')}]`);
   }
   if (Array.isArray(tree)) return (tree as readonly ShapeTree[]).map((branch) => mapShapes(branch, f));
-  if (!isRecord(tree))
-    throw new TypeError(`outputShape: expected a shape or a tree of shapes, got ${describeValue(tree)}`);
+  if (!isRecord(tree)) throw new TypeError(`outputShape: expected a shape or a tree of shapes, got ${describe(tree)}`);
   return Object.fromEntries(Object.entries(tree).map(([name, branch]) => [name, mapShapes(branch, f)]));
 }
 
@@ -55,8 +54,7 @@ function shapesOf(y: unknown): ShapeTree {
 export function outputShape(layer: AnyLayer, inputShape: readonly number[], options?: OutputShapeOptions): number[];
 export function outputShape(layer: AnyLayer, inputShape: ShapeTree, options?: OutputShapeOptions): ShapeTree;
 export function outputShape(layer: AnyLayer, inputShape: ShapeTree, options?: OutputShapeOptions): ShapeTree {
-  if (!isLayer(layer))
-    throw new TypeError(`outputShape: the first argument must be a layer, got ${describeValue(layer)}`);
+  if (!isLayer(layer)) throw new TypeError(`outputShape: the first argument must be a layer, got ${describe(layer)}`);
   const { dtype } = parseOptions(OPTIONS, options, 'outputShape');
   const specs: { shape: number[]; dtype: tf.DataType }[] = [];
   mapShapes(inputShape, (shape) => specs.push({ shape: [...shape], dtype }));

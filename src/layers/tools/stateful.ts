@@ -4,8 +4,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { testMode, trainMode, type Layer } from '../../core/layer.js';
 import { leaves, treeMap, type StateTree, type Tensor, type Tree } from '../../core/tree.js';
+import { describe } from '../../core/value.js';
 import { currentTrace } from '../../graph/trace.js';
-import { describeValue } from '../check.js';
 import { isLayer } from '../container.js';
 
 export interface StatefulLayer<X, Y, P extends Tree, S extends StateTree> {
@@ -41,7 +41,7 @@ export function statefulLayer<X, Y, P extends Tree, S extends StateTree>(
   ps: P,
   st: S,
 ): StatefulLayer<X, Y, P, S> {
-  if (!isLayer(layer)) throw new TypeError(`statefulLayer: expected a layer, got ${describeValue(layer)}`);
+  if (!isLayer(layer)) throw new TypeError(`statefulLayer: expected a layer, got ${describe(layer)}`);
   let state = st;
   /** Made here, and not handed out as anybody's. */
   let own = new Set<Tensor>();

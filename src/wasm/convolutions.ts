@@ -1,20 +1,30 @@
 /**
- * Convolutions as matrix products. Each window of the input, laid out as a row, times the filter as a matrix gives the
- * channels of one position; the gradients are the two transposed products. The rows are made block by block, so that they
- * stay in the cache and large images need no large memory. (Chellapilla, Puri and Simard, "High performance convolutional
- * neural networks for document processing", IWFHR 2006.) The forward pass needs no rows where those of the image will do.
+ * Convolutions and their gradients. Forward, and back to the input where windows move by one, the window slides over the
+ * input (sliding.ts). The rest are matrix products: each window of the input, laid out as a row, times the filter as a matrix
+ * gives the channels of one position, and the gradients are the two transposed products. The rows are made block by block,
+ * so that they stay in the cache and large images need no large memory. (Chellapilla, Puri and Simard, "High performance
+ * convolutional neural networks for document processing", IWFHR 2006.)
  *
  * Depthwise convolutions sum over the window alone and are plain loop nests.
  */
 import * as tf from '@tensorflow/tfjs';
 import { sizeOf, type Node } from '../graph/graph.js';
-import type { MatMulSpec } from './emit/matmul.js';
 import { apply, loadLeaf } from './emit/terms.js';
 import { fill, inputsOf } from './indirect.js';
-import { multiply, packed } from './products.js';
-import type { Planner } from './plan.js';
+import { multiply } from './products.js';
+import type { Planner } from './steps.js';
 import { reduceInto } from './reductions.js';
-import { isContiguous, reshapeView, rowMajor, sliceView, transposeView, whole, type View } from './views.js';
+import { slide } from './sliding.js';
+import {
+  isContiguous,
+  reshapeView,
+  reverseView,
+  rowMajor,
+  sliceView,
+  transposeView,
+  whole,
+  type View,
+} from './views.js';
 import { atPlace, axesOf, blocks, bordered, extents, interior, isInside, placesOf, windows, type Axis } from './windows.js'; // prettier-ignore
 
 type Plan = (planner: Planner, node: Node) => boolean;
@@ -93,35 +103,6 @@ function rowsOf(planner: Planner, view: View, block: { begin: number[]; size: nu
 
 const flat = (view: View, shape: readonly number[]): View => whole(view.buffer, shape);
 
-/**
- * Without making rows: each row of a window lies along memory, so that a product of whole lines of an image reads the image
- * itself, window row after window row. False where windows do not lie so, or a result does not fill a vector.
- */
-function inPlace(planner: Planner, result: View, seen: View, weights: View): boolean {
-  if (seen.shape.length !== 6 || !isContiguous(weights)) return false;
-  const [batch, lines, rows, high, wide, depth] = seen.shape;
-  const [image, line, along, down, across, next] = seen.strides;
-  const columns = weights.shape[1];
-  if (high * wide === 1 || next !== 1 || across !== depth || columns * planner.floatBytes < 16) return false;
-  const { view, bPanels } = packed(planner, weights, batch * lines * rows);
-  const spec: MatMulSpec = {
-    rows,
-    inner: high * wide * depth,
-    columns,
-    a: [along, 1],
-    b: bPanels ? [0, 0] : [columns, 1],
-    c: [columns, 1],
-    pieces: { length: wide * depth, stride: down },
-    repeat: { count: lines, a: line, c: rows * columns },
-    ...(bPanels ? { bPanels } : {}),
-  };
-  for (let i = 0; i < batch; i++) {
-    const c = { ...result, offset: result.offset + i * lines * rows * columns };
-    planner.steps.push({ type: 'matmul', spec, views: [c, { ...seen, offset: seen.offset + i * image }, view] });
-  }
-  return true;
-}
-
 const forward: Plan = (planner, node) => {
   const { x, filter } = inputsOf(node);
   const axes = isFloat(node) ? geometry(node, x.shape, filter.shape) : undefined;
@@ -129,11 +110,15 @@ const forward: Plan = (planner, node) => {
   const width = sizeOf(filter.shape.slice(0, -1));
   // A convolution in groups has narrower filters than its input has channels.
   if (axes === undefined || filter.shape[filter.shape.length - 2] !== x.shape[x.shape.length - 1] || width === 0) return false; // prettier-ignore
+  if (windowOf(axes) > 1) {
+    const [image, weights] = [planner.view(x), planner.contiguous(filter)];
+    slide(planner, planner.define(node.outputs[0]), image, weights, axes);
+    return true;
+  }
   const weights = planner.reshaped(filter, [width, channels]);
   const seen = windows(bordered(planner, planner.view(x), axes, 0), axes);
   const result = planner.define(node.outputs[0]);
   const positions = positionsOf(x.shape[0], axes);
-  if (inPlace(planner, result, seen, weights)) return true;
   for (const block of blocksOf(planner, positions, width)) {
     const out = matrixOf(whole(result.buffer, [...positions, channels]), block, channels);
     if (out !== undefined) multiply(planner, out, rowsOf(planner, seen, block, width), weights);
@@ -141,7 +126,24 @@ const forward: Plan = (planner, node) => {
   return true;
 };
 
-/** The filter's part of each position is spread over its window and added up. */
+/** Positions that windows over the input may have more than windows over the result, before spreading is quicker. */
+const MORE_POSITIONS = 1.25;
+
+/**
+ * What reached an element of the input through windows that move by one comes back through the mirrored windows over the
+ * result: the axes of that convolution. Undefined where it has other windows, none to speak of, or too many more positions.
+ */
+function backwards(axes: readonly Axis[]): Axis[] | undefined {
+  const turned = axes.map((axis): Axis => {
+    const { input, output, window, dilation, before } = axis;
+    return { ...axis, input: output, output: input, before: (window - 1) * dilation - before };
+  });
+  const [inputs, outputs] = [axes, turned].map((all) => sizeOf(all.map(({ output }) => output)));
+  const isPossible = axes.every(({ stride }) => stride === 1) && turned.every(({ before }) => before >= 0);
+  return isPossible && windowOf(axes) > 1 && outputs <= MORE_POSITIONS * inputs ? turned : undefined;
+}
+
+/** The filter's part of each position is spread over its window and added up, unless {@link backwards} serves. */
 const toInput: Plan = (planner, node) => {
   const { dy, filter } = inputsOf(node);
   const [out] = node.outputs;
@@ -150,6 +152,16 @@ const toInput: Plan = (planner, node) => {
   const width = sizeOf(filter.shape.slice(0, -1));
   const inChannels = out.shape[out.shape.length - 1];
   if (axes === undefined || filter.shape[filter.shape.length - 2] !== inChannels || channels === 0) return false;
+  const turned = backwards(axes);
+  if (turned !== undefined) {
+    const along = axes.map((_, i) => i);
+    const [from, view] = [planner.view(dy), reverseView(planner.view(filter), along)];
+    const swapped = transposeView(view, [...along, axes.length + 1, axes.length]);
+    const weights = planner.scratch('float', swapped.shape);
+    planner.copy(swapped, weights);
+    slide(planner, planner.define(out), from, weights, turned);
+    return true;
+  }
   const positions = positionsOf(out.shape[0], axes);
   const given = whole(planner.contiguous(dy).buffer, [...positions, channels]);
   const from: View = { ...planner.contiguous(dy), shape: given.shape, strides: given.strides };

@@ -1,10 +1,11 @@
 /**
- * Bias and activation into the product: an elementwise loop that is all that reads a product is computed where the product
+ * Bias and activation into the product or convolution: an elementwise loop that is all that reads it is computed where it
  * has its sums in registers, so that the result is written once and never read again.
  */
-import type { Epilogue, MatMulSpec } from './emit/matmul.js';
+import { sameShape } from '../graph/graph.js';
+import type { Epilogue } from './emit/matmul.js';
 import { isHeavy, type Term } from './emit/terms.js';
-import type { MatMulStep, NestStep, Step } from './plan.js';
+import type { ConvolutionStep, MatMulStep, NestStep, Step } from './steps.js';
 import type { BufferSlot, View } from './views.js';
 
 interface Uses {
@@ -33,32 +34,41 @@ function usesOf(steps: readonly Step[]): Map<BufferSlot, Uses> {
   return uses;
 }
 
-/** Strides between rows and columns, of an operand of a loop over `[1, ..., rows, columns]`. */
-const lastTwo = (strides: readonly number[]): [number, number] => [strides[strides.length - 2], strides[strides.length - 1]]; // prettier-ignore
+type SumStep = MatMulStep | ConvolutionStep;
 
-/** Is this operand of the loop the product, element by element? */
-function isProduct({ offset }: View, strides: readonly number[], { rows, columns, c }: MatMulSpec): boolean {
-  const [down, along] = lastTwo(strides);
-  return offset === 0 && (rows === 1 || down === c[0]) && (columns === 1 || along === c[1]);
+const axesOf = ({ type, spec }: SumStep): readonly number[] =>
+  type === 'matmul' ? [spec.rows, spec.columns] : spec.sizes;
+
+/**
+ * Of strides along the axes of a loop over the step's result the strides along the result's own axes; undefined where the
+ * loop is over another shape. Axes of one element may come and go.
+ */
+function ownStrides(step: SumStep, sizes: readonly number[]): ((strides: readonly number[]) => number[]) | undefined {
+  const own = axesOf(step);
+  const axes = sizes.flatMap((n, i) => (n === 1 ? [] : [i]));
+  if (!sameShape(axes.map((i) => sizes[i]), own.filter((n) => n !== 1))) return undefined; // prettier-ignore
+  return (strides) => {
+    let next = 0;
+    return own.map((n) => (n === 1 ? 0 : strides[axes[next++]]));
+  };
 }
 
 const renumbered = (term: Term, places: readonly number[]): Term =>
   term.op === 'load' ? { ...term, leaf: places[term.leaf ?? 0] } : { ...term, args: term.args.map((t) => renumbered(t, places)) }; // prettier-ignore
 
-function merged(product: MatMulStep, loop: NestStep): MatMulStep | undefined {
-  const { spec } = product;
-  const { sizes, out, operands, term, reduce } = loop.spec;
-  const rank = sizes.length;
+function merged(step: SumStep, loop: NestStep): SumStep | undefined {
+  const { out, operands, term, reduce, sizes } = loop.spec;
+  const strides = ownStrides(step, sizes);
+  if (strides === undefined) return undefined;
   if (reduce !== undefined || out.kind !== 'float' || operands.some(({ kind }) => kind !== 'float')) return undefined;
-  if (spec.repeat !== undefined) return undefined;
-  if (rank < 2 || sizes[rank - 2] !== spec.rows || sizes[rank - 1] !== spec.columns) return undefined;
-  if (sizes.slice(0, -2).some((n) => n !== 1)) return undefined;
   // Exponentials and the like need the registers that the sums are in: their own loop is quicker.
   if (isHeavy(term)) return undefined;
   const [target, ...given] = loop.views;
-  const { buffer } = product.views[0];
+  const { buffer } = step.views[0];
   const isOurs = given.map((view) => view.buffer === buffer);
-  if (!given.every((view, i) => !isOurs[i] || isProduct(view, operands[i].strides, spec))) return undefined;
+  const own = axesOf(step);
+  const isResult = ({ offset }: View, along: readonly number[]): boolean => offset === 0 && along.every((s, i) => own[i] === 1 || s === step.spec.c[i]); // prettier-ignore
+  if (!given.every((view, i) => !isOurs[i] || isResult(view, strides(operands[i].strides)))) return undefined;
   let next = 1;
   const places = isOurs.map((ours) => (ours ? 0 : next++));
   const others = given.filter((_, i) => !isOurs[i]);
@@ -66,19 +76,22 @@ function merged(product: MatMulStep, loop: NestStep): MatMulStep | undefined {
   if (others.some((view) => view.buffer === target.buffer)) return undefined;
   const epilogue: Epilogue = {
     term: renumbered(term, places),
-    operands: operands.filter((_, i) => !isOurs[i]).map(({ strides }) => lastTwo(strides)),
+    operands: operands.filter((_, i) => !isOurs[i]).map((operand) => strides(operand.strides)),
   };
-  const [, a, b] = product.views;
-  return { type: 'matmul', spec: { ...spec, c: lastTwo(out.strides), epilogue }, views: [target, a, b, ...others] };
+  const [, x, y] = step.views;
+  const views = [target, x, y, ...others] as const;
+  const c = strides(out.strides);
+  if (step.type === 'convolution') return { ...step, spec: { ...step.spec, c, epilogue }, views };
+  return { ...step, spec: { ...step.spec, c: [c[0], c[1]], epilogue }, views };
 }
 
 /** The steps with such loops gone. A product moves to where its loop was, for that may read what comes in between. */
 export function fuseEpilogues(steps: readonly Step[]): Step[] {
   const uses = usesOf(steps);
-  const waiting = new Map<BufferSlot, { at: number; step: MatMulStep }>();
+  const waiting = new Map<BufferSlot, { at: number; step: SumStep }>();
   const result: (Step | null)[] = [];
   next: for (const step of steps) {
-    if (step.type === 'matmul') {
+    if (step.type === 'matmul' || step.type === 'convolution') {
       const { buffer } = step.views[0];
       const { writers, readers } = uses.get(buffer) ?? { writers: 0, readers: 0 };
       if (buffer.home === 'arena' && writers === 1 && readers > 0) waiting.set(buffer, { at: result.length, step });

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import { CONSTANT, makeNode, sizeOf, type Node, type Value } from '../graph/graph.js';
 import { apply, constant, loadLeaf, type Term } from './emit/terms.js';
 import { fill, inputsOf } from './indirect.js';
-import type { Planner } from './plan.js';
+import type { Planner } from './steps.js';
 import { reduceInto } from './reductions.js';
 import { transposeView, whole, type View } from './views.js';
 import { atPlace, axesOf, bordered, extents, interior, isInside, placesOf, windows, type Axis } from './windows.js';
@@ -65,9 +65,27 @@ const overWindow = (view: View, axes: readonly Axis[]): View => ({
 
 const load = (i: number): Term => loadLeaf('float', i);
 
+/** Windows of so many places at most are one term: no loops within the loop. */
+const FEW_PLACES = 9;
+
+/** Each window reduced to one element. */
+function pooled(planner: Planner, op: 'add' | 'max', border: number, x: View, axes: readonly Axis[], to: View): void {
+  const seen = windows(bordered(planner, x, axes, border), axes);
+  const places = placesOf(axes);
+  if (places.length <= FEW_PLACES) {
+    const leaves = places.map((place) => atPlace(seen, place));
+    const term = leaves
+      .map((_, i) => load(i))
+      .reduce((one, next) => apply('float', op === 'max' ? 'larger' : op, one, next));
+    planner.compute({ shape: to.shape, term, leaves }, to);
+    return;
+  }
+  const last = windowLast(seen, axes);
+  reduceInto(planner, op, { shape: last.shape, term: load(0), leaves: [last] }, axes.length, to);
+}
+
 function largest(planner: Planner, x: View, axes: readonly Axis[], to: View): void {
-  const seen = windowLast(windows(bordered(planner, x, axes, -Infinity), axes), axes);
-  reduceInto(planner, 'max', { shape: seen.shape, term: load(0), leaves: [seen] }, axes.length, to);
+  pooled(planner, 'max', -Infinity, x, axes, to);
 }
 
 const maxPool: Plan = (planner, node) => {
@@ -97,9 +115,9 @@ const avgPool: Plan = (planner, node) => {
   const { x } = inputsOf(node);
   const axes = isFloat(node) ? geometry(node, x.shape) : undefined;
   if (axes === undefined) return false;
-  const seen = windowLast(windows(bordered(planner, planner.view(x), axes, 0), axes), axes);
+  const view = planner.view(x);
   const result = planner.define(node.outputs[0]);
-  reduceInto(planner, 'add', { shape: seen.shape, term: load(0), leaves: [seen] }, axes.length, result);
+  pooled(planner, 'add', 0, view, axes, result);
   const found = counts(axes);
   const isEven = found.every((n) => n === found[0]);
   const shape = [1, ...axes.map(({ output }) => output), 1];

@@ -5,7 +5,7 @@
 import type { Node } from '../graph/graph.js';
 import { sizeOf } from '../graph/graph.js';
 import { PANEL_ROWS, panelColumns, transposed, type MatMulSpec } from './emit/matmul.js';
-import type { Planner } from './plan.js';
+import type { Planner } from './steps.js';
 import { broadcastStrides, transposeView, type View } from './views.js';
 
 const swapLast = (view: View): View => {
@@ -19,7 +19,7 @@ const NARROW = 2;
 const FEW_ROWS = 4;
 /** Panels pay from this many tiles on that read each of them, ... */
 const MANY = 16;
-/** ... and where the operand is too large for the caches near the core: 256 by 256 singles gain 18 %, 512 by 512 78 %. */
+/** ... and where the operand is that large, too much for the caches near the core: 64 by 512 singles gain 18 %, 512 by 512 78 %. */
 const CACHE_BYTES = 131_072;
 
 const last = (view: View, axis: number): number => view.strides[view.strides.length - 2 + axis];
@@ -53,13 +53,6 @@ function panels(planner: Planner, view: View, width: number): View {
   return copy;
 }
 
-/** The right operand `[inner, columns]` of several products of that many rows in all, in panels where it is large. */
-export function packed(planner: Planner, b: View, rows: number): { readonly view: View; readonly bPanels: boolean } {
-  const width = panelColumns(planner.floatBytes);
-  const bPanels = last(b, 1) === 1 && b.shape[1] >= width && rows >= MANY * PANEL_ROWS && sizeOf(b.shape) * planner.floatBytes > CACHE_BYTES; // prettier-ignore
-  return { view: bPanels ? panels(planner, b, width) : b, bPanels };
-}
-
 function copied(planner: Planner, view: View): View {
   const copy = planner.scratch('float', view.shape);
   planner.copy(view, copy);
@@ -87,7 +80,7 @@ export function multiply(planner: Planner, c: View, left: View, right: View): vo
   const { floatBytes } = planner;
   const isNarrow = columns <= NARROW && rows >= FEW_ROWS;
   const width = panelColumns(floatBytes);
-  const isLarge = (n: number): boolean => n * inner * floatBytes > CACHE_BYTES;
+  const isLarge = (n: number): boolean => n * inner * floatBytes >= CACHE_BYTES;
   const bPanels = columns >= width && rows >= MANY && (last(b, 1) !== 1 || (isLarge(columns) && rows >= MANY * PANEL_ROWS)); // prettier-ignore
   if (bPanels) {
     b = panels(planner, b, width);

@@ -9,7 +9,7 @@ function flat(x: Numbers): number[] {
   return Array.from(x as ArrayLike<unknown>).flatMap((y) => flat(y as Numbers));
 }
 
-/** Every |actual - expected| at most atol + rtol |expected|; a NaN matches nothing but a NaN. */
+/** Every |actual - expected| at most atol + rtol |expected|; NaN and the infinities match nothing but themselves. */
 export function expectClose(
   actual: Numbers,
   expected: Numbers,
@@ -23,7 +23,7 @@ export function expectClose(
     if (Object.is(x, b[i]) || x === b[i]) return;
     const error = Math.abs(x - b[i]);
     const allowed = atol + rtol * Math.abs(b[i]);
-    if (!(error <= allowed)) {
+    if (!(error <= allowed) || !Number.isFinite(b[i])) {
       expect.fail(`${what}[${i}]: ${x} is not within ${allowed} of ${b[i]} (error ${error})`);
     }
   });

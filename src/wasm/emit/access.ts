@@ -39,6 +39,9 @@ function bytesOfMask(L: Lanes, mask: Expr): Expr {
 
 const laneLoad: Readonly<Record<number, number>> = { 1: 84, 4: 86, 8: 87 };
 const laneStore: Readonly<Record<number, number>> = { 1: 88, 4: 90, 8: 91 };
+/** Of so many bytes from the first lane on, by one instruction. */
+const wholeLoad: Readonly<Record<number, number | undefined>> = { 4: 92, 8: 93, 16: 0 };
+const wholeStore: Readonly<Record<number, number | undefined>> = { 2: 89, 4: 90, 8: 91, 16: 11 };
 const splatLoad: Readonly<Record<number, number>> = { 1: 7, 4: 9, 8: 10 };
 
 /** How the lanes lie: `count` elements, `stride` elements apart; stride 0 is one element for all lanes. */
@@ -52,14 +55,15 @@ export function load(L: Lanes, kind: Kind, address: Expr, offset: number, layout
   if (offset < 0) return load(L, kind, i32add(address, i32(offset)), 0, layout);
   const { count, stride } = layout;
   const size = bytesOfKind(L, kind);
+  const whole = wholeLoad[size * count];
   const raw: Expr = (b) => {
     if (stride === 0) {
       address(b);
       b.simd(splatLoad[size]);
       b.memory(offset);
-    } else if (stride === 1 && count === L.count && size * count >= 4) {
+    } else if (stride === 1 && whole !== undefined) {
       address(b);
-      b.simd(size * count === 16 ? 0 : size * count === 8 ? 93 : 92);
+      b.simd(whole);
       b.memory(offset);
     } else {
       gather(b, address, offset, size, stride, count);
@@ -103,13 +107,13 @@ export function store(
 ): void {
   const size = bytesOfKind(L, kind);
   const bits = kind === 'bool' ? bytesOfMask(L, value) : value;
-  if (stride === 1 && count === L.count) {
+  const whole = wholeStore[size * count];
+  if (stride === 1 && whole !== undefined) {
     address(b);
     bits(b);
-    const width = size * count;
-    b.simd(width === 16 ? 11 : width === 8 ? 91 : width === 4 ? 90 : 89);
+    b.simd(whole);
     b.memory(offset);
-    if (width !== 16) b.plain(0);
+    if (size * count !== 16) b.plain(0);
     return;
   }
   const vector = b.vector(bits);

@@ -43,6 +43,7 @@ const VOID = 0x40;
 export class Body {
   readonly bytes: number[] = [];
   private readonly locals: Type[] = [];
+  private fences = 0;
 
   constructor(
     readonly module: ModuleWriter,
@@ -140,6 +141,44 @@ export class Body {
     this.bytes.push(0x04, VOID);
     then();
     this.bytes.push(0x0b);
+  }
+
+  /** Code with a place behind it to branch to: see {@link fence}. */
+  block(body: () => void): void {
+    this.bytes.push(0x02, VOID);
+    body();
+    this.bytes.push(0x0b);
+  }
+
+  /**
+   * Within a block: a branch behind it that no program takes, for no address of a float is odd. In straight code V8 computes
+   * as late as it can and so needs registers for all that is loaded before; what precedes a branch it computes before that.
+   */
+  fence(pointer: number): void {
+    this.fences += 2;
+    binary(0x46, localExpr(pointer), i32(this.fences - 1))(this);
+    this.bytes.push(0x0d, 0);
+  }
+
+  /** `body` so many times. */
+  times(count: number, body: () => void): void {
+    if (count === 1) body();
+    if (count <= 1) return;
+    const left = this.local(I32);
+    this.set(left, i32(count));
+    this.repeat(body, this.tee(left, i32add(localExpr(left), i32(-1))));
+  }
+
+  /** Move a pointer on. */
+  bump(pointer: number, bytes: number): void {
+    if (bytes !== 0) this.set(pointer, i32add(localExpr(pointer), i32(bytes)));
+  }
+
+  /** A variable of its own that begins with the pointer's address. */
+  copy(pointer: number): number {
+    const local = this.local(I32);
+    this.set(local, localExpr(pointer));
+    return local;
   }
 
   encode(): number[] {

@@ -62,27 +62,8 @@ class MoveWriter {
     this.outer(this.spec.outer, [RESULT, SOURCE, INDICES]);
   }
 
-  private bump(local: number, bytes: number): void {
-    if (bytes !== 0) this.b.set(local, i32add(localExpr(local), i32(bytes)));
-  }
-
-  private times(count: number, body: () => void): void {
-    const { b } = this;
-    if (count === 1) {
-      body();
-      return;
-    }
-    const left = b.local(I32);
-    b.set(left, i32(count));
-    b.repeat(body, b.tee(left, i32add(localExpr(left), i32(-1))));
-  }
-
   private copies(pointers: readonly number[]): number[] {
-    return pointers.map((p) => {
-      const copy = this.b.local(I32);
-      this.b.set(copy, localExpr(p));
-      return copy;
-    });
+    return pointers.map((p) => this.b.copy(p));
   }
 
   private outer(loops: readonly OuterLoop[], pointers: readonly number[]): void {
@@ -92,10 +73,10 @@ class MoveWriter {
     }
     const [{ size, strides }, ...inner] = loops;
     const moving = this.copies(pointers);
-    this.times(size, () => {
+    this.b.times(size, () => {
       this.outer(inner, moving);
       moving.forEach((p, i) => {
-        this.bump(p, strides[i] * (i === INDICES ? 4 : this.bytes));
+        this.b.bump(p, strides[i] * (i === INDICES ? 4 : this.bytes));
       });
     });
   }
@@ -109,7 +90,7 @@ class MoveWriter {
     const [chosen, along] = isGather ? [pointers[SOURCE], moving[RESULT]] : [pointers[RESULT], moving[SOURCE]];
     const place = b.local(I32);
     const at = b.local(I32);
-    this.times(count, () => {
+    this.b.times(count, () => {
       const numbers = steps.map((step, k): Expr => {
         const number = i32load(localExpr(moving[INDICES]), 4 * k);
         return step === 1 ? number : i32mul(number, i32(step));
@@ -131,8 +112,8 @@ class MoveWriter {
           this.slice(isGather ? along : at, isGather ? at : along);
         });
       }
-      this.bump(along, slice * this.bytes);
-      this.bump(moving[INDICES], 4 * steps.length);
+      this.b.bump(along, slice * this.bytes);
+      this.b.bump(moving[INDICES], 4 * steps.length);
     });
   }
 
@@ -148,10 +129,10 @@ class MoveWriter {
     }
     const [p, q] = this.copies([to, from]);
     const unroll = vectors % 4 === 0 ? 4 : vectors % 2 === 0 ? 2 : 1;
-    this.times(vectors / unroll, () => {
+    this.b.times(vectors / unroll, () => {
       for (let k = 0; k < unroll; k++) this.vector(p, q, L.count, k * L.count);
-      this.bump(p, unroll * L.count * this.bytes);
-      this.bump(q, unroll * L.count * this.bytes);
+      this.b.bump(p, unroll * L.count * this.bytes);
+      this.b.bump(q, unroll * L.count * this.bytes);
     });
     if (rest > 0) this.vector(p, q, rest, 0);
   }

@@ -10,15 +10,15 @@
  * multiplication", ACM Transactions on Mathematical Software 34(3), 2008).
  */
 import { load, store, type Layout } from './access.js';
-import { I32, i32, i32add, localExpr, V128, type Body, type Expr, type ModuleWriter, type Type } from './assembler.js'; // prettier-ignore
+import { I32, localExpr, V128, type Body, type Expr, type ModuleWriter, type Type } from './assembler.js'; // prettier-ignore
 import { shuffle, type Lanes } from './lanes.js';
-import { emitTerm, type Term } from './terms.js';
+import { emitTerm, keyOf, type Term } from './terms.js';
 
 /** What becomes of a sum before it is stored: a term whose leaf 0 is the sum and whose other leaves are these operands. */
 export interface Epilogue {
   readonly term: Term;
-  /** Elements between neighbouring rows and between neighbouring columns (0 repeats), of each float operand. */
-  readonly operands: readonly (readonly [number, number])[];
+  /** Elements between neighbours along each axis of the result (0 repeats), of each float operand. */
+  readonly operands: readonly (readonly number[])[];
 }
 
 export interface MatMulSpec {
@@ -34,10 +34,6 @@ export interface MatMulSpec {
   /** B in panels of {@link panelColumns} columns: `[panel][inner][column]`, the last one as narrow as the rest. */
   readonly bPanels?: boolean;
   readonly epilogue?: Epilogue;
-  /** The rows of A in pieces of as many elements along memory, which begin so far from each other: windows of an image. */
-  readonly pieces?: { readonly length: number; readonly stride: number };
-  /** The same product again and again, with A and C so many elements further each time. */
-  readonly repeat?: { readonly count: number; readonly a: number; readonly c: number };
 }
 
 export const PANEL_ROWS = 4;
@@ -63,7 +59,7 @@ export function isDots(L: Lanes, { inner, columns, b, bPanels }: MatMulSpec): bo
 /** Parameters are the addresses of C, A, B and the operands of the epilogue. */
 export function matMulFunction(module: ModuleWriter, L: Lanes, spec: MatMulSpec): number {
   const extra = new Array<Type>(spec.epilogue?.operands.length ?? 0).fill(I32);
-  return module.function(`matmul ${L.bits} ${JSON.stringify(spec)}`, [I32, I32, I32, ...extra], [], (b) => {
+  return module.function(`matmul ${L.bits} ${keyOf(spec)}`, [I32, I32, I32, ...extra], [], (b) => {
     if (spec.inner === 0) throw new Error('an empty sum has no product');
     if (isDots(L, spec)) new DotsWriter(b, L, spec).write();
     else new ColumnsWriter(b, L, spec).write();
@@ -112,28 +108,19 @@ abstract class TileWriter {
   }
 
   protected bump(pointer: number, elements: number): void {
-    if (elements !== 0) this.b.set(pointer, i32add(localExpr(pointer), i32(elements * this.L.bytes)));
+    this.b.bump(pointer, elements * this.L.bytes);
   }
 
   protected copies(pointers: readonly number[]): number[] {
-    return pointers.map((pointer) => {
-      const local = this.b.local(I32);
-      this.b.set(local, localExpr(pointer));
-      return local;
-    });
+    return pointers.map((pointer) => this.b.copy(pointer));
   }
 
   /** `body` as often, with the pointers moved on after each time. */
   protected times(count: number, moves: readonly Move[], body: () => void): void {
-    const round = (): void => {
+    this.b.times(count, () => {
       body();
       for (const [pointer, elements] of moves) this.bump(pointer, elements);
-    };
-    if (count === 1) round();
-    if (count <= 1) return;
-    const left = this.b.local(I32);
-    this.b.set(left, i32(count));
-    this.b.repeat(round, this.b.tee(left, i32add(localExpr(left), i32(-1))));
+    });
   }
 
   protected element(pointer: number, elements: number, layout: Layout): Expr {
@@ -155,7 +142,7 @@ abstract class TileWriter {
   /** Store sums of `count` neighbouring columns, through the epilogue if there is one. */
   protected put(pointers: readonly number[], row: number, column: number, count: number, sum: Expr): void {
     const { b, L, spec } = this;
-    const at = ([down, along]: readonly [number, number]): number => row * down + column * along;
+    const at = ([down, along]: readonly number[]): number => row * down + column * along;
     const { epilogue } = spec;
     const leaf = (i: number): Expr => {
       if (i === 0 || epilogue === undefined) return sum;
@@ -176,13 +163,6 @@ class ColumnsWriter extends TileWriter {
     const tall = inPanels ? PANEL_ROWS : Math.min(rows, 4);
     const wide = inPanels ? 2 : Math.min(vectors, tall >= 3 ? 2 : tall === 2 ? 4 : 7);
     const start = [C, A, B, ...(spec.epilogue?.operands.map((_, i) => EXTRA + i) ?? [])];
-    if (spec.repeat !== undefined) {
-      const [c, a, ...others] = this.copies(start);
-      this.times(spec.repeat.count, [[c, spec.repeat.c], [a, spec.repeat.a]], () => {
-        this.cover(rows, tall, wide * L.count, [c, a, ...others]);
-      }); // prettier-ignore
-      return;
-    }
     const block = Math.max(tall, Math.floor(BLOCK_BYTES / (inner * L.bytes) / tall) * tall);
     if (!inPanels || rows <= 2 * block) {
       this.cover(rows, tall, wide * L.count, start);
@@ -208,7 +188,7 @@ class ColumnsWriter extends TileWriter {
       return;
     }
     const { rows: _, columns: __, ...same } = spec;
-    const key = `tile ${L.bits} ${height} ${width} ${JSON.stringify(same)}`;
+    const key = `tile ${L.bits} ${height} ${width} ${keyOf(same)}`;
     const index = b.module.function(key, new Array<Type>(pointers.length).fill(I32), [], (body) => {
       new ColumnsWriter(body, L, spec).inline(height, width, pointers.map((_, i) => i)); // prettier-ignore
     }); // prettier-ignore
@@ -235,23 +215,6 @@ class ColumnsWriter extends TileWriter {
       });
     };
     const [, a, bPointer] = pointers;
-    const finish = (): void => {
-      sums.forEach((row, i) => {
-        row.forEach((sum, v) => {
-          this.put(pointers, i, v * L.count, widths[v], localExpr(sum));
-        });
-      });
-    };
-    if (spec.pieces !== undefined) {
-      const { length, stride } = spec.pieces;
-      for (const sum of sums.flat()) b.set(sum, L.const(0));
-      const [p, q] = this.copies([a, bPointer]);
-      this.times(spec.inner / length, [[p, stride - length * aStep]], () => {
-        this.times(length, [[p, aStep], [q, bStep]], () => { step(p, q, 0, false); }); // prettier-ignore
-      });
-      finish();
-      return;
-    }
     step(a, bPointer, 0, true);
     const rest = spec.inner - 1;
     // More of the sum in one round makes V8 keep more values than there are registers: 41 GFLOP/s become 27.
@@ -269,7 +232,11 @@ class ColumnsWriter extends TileWriter {
     } else {
       for (let k = 1; k <= rest; k++) step(a, bPointer, k, false);
     }
-    finish();
+    sums.forEach((row, i) => {
+      row.forEach((sum, v) => {
+        this.put(pointers, i, v * L.count, widths[v], localExpr(sum));
+      });
+    });
   }
 }
 

@@ -7,7 +7,7 @@
 import { bytesOfKind, load, store, type Kind } from './access.js';
 import { I32, i32, i32add, localExpr, type Body, type Expr, type ModuleWriter } from './assembler.js';
 import { BITS, shuffle, type Lanes } from './lanes.js';
-import { apply, constantVector, emitTerm, isHeavy, type Term } from './terms.js';
+import { apply, constantVector, emitTerm, isHeavy, keyOf, type Term } from './terms.js';
 
 export interface Operand {
   readonly kind: Kind;
@@ -70,12 +70,6 @@ export function nestFunction(module: ModuleWriter, L: Lanes, given: NestSpec): n
   });
 }
 
-/** JSON that tells all numbers apart. */
-function keyOf(spec: NestSpec): string {
-  return JSON.stringify(spec, (_, value: unknown) =>
-    typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)) ? (1 / value < 0 && value === 0 ? '-0' : String(value)) : value); // prettier-ignore
-}
-
 /** Addresses: one local per operand, the result's first. */
 type Pointers = readonly number[];
 
@@ -125,7 +119,7 @@ class NestWriter {
     }
     const [axis, ...inner] = axes;
     const moving = this.moving(axis, pointers);
-    this.times(this.spec.sizes[axis], () => {
+    this.b.times(this.spec.sizes[axis], () => {
       this.loops(inner, moving, body);
       this.advance(axis, moving, 1);
     });
@@ -135,28 +129,14 @@ class NestWriter {
   private moving(axis: number, pointers: Pointers): Pointers {
     return pointers.map((pointer, i) => {
       if (this.all[i].strides[axis] === 0) return pointer;
-      const copy = this.b.local(I32);
-      this.b.set(copy, localExpr(pointer));
-      return copy;
+      return this.b.copy(pointer);
     });
   }
 
   private advance(axis: number, pointers: Pointers, elements: number): void {
     pointers.forEach((pointer, i) => {
-      const by = this.all[i].strides[axis] * elements * bytesOfKind(this.L, this.all[i].kind);
-      if (by !== 0) this.b.set(pointer, i32add(localExpr(pointer), i32(by)));
+      this.b.bump(pointer, this.all[i].strides[axis] * elements * bytesOfKind(this.L, this.all[i].kind));
     });
-  }
-
-  private times(count: number, body: () => void): void {
-    const { b } = this;
-    if (count === 1) {
-      body();
-      return;
-    }
-    const left = b.local(I32);
-    b.set(left, i32(count));
-    b.repeat(body, b.tee(left, i32add(localExpr(left), i32(-1))));
   }
 
   /** Run `body` on the elements of the axis, vector after vector, and once more on the rest: (addresses, lanes, offset). */
@@ -169,7 +149,7 @@ class NestWriter {
     const unroll = vectors >= 8 && !isHeavy(this.spec.term) ? 4 : 1;
     const rounds = Math.floor(vectors / unroll);
     if (rounds > 0) {
-      this.times(rounds, () => {
+      this.b.times(rounds, () => {
         for (let k = 0; k < unroll; k++) body(moving, L.count, k * L.count);
         this.advance(axis, moving, unroll * L.count);
       });

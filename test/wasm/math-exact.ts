@@ -116,6 +116,7 @@ const FUNCTIONS: Readonly<Record<string, (x: bigint) => bigint>> = {
   asinh: (x) => (x < 0n ? -1n : 1n) * logOf(abs(x) + sqrtOf(mul(x, x) + ONE)),
   acosh: (x) => logOf(x + sqrtOf(mul(x, x) - ONE)),
   atanh: (x) => logOf(div(ONE + x, ONE - x)) / 2n,
+  rsqrt: (x) => div(ONE, sqrtOf(x)),
 };
 
 /** How far `value` is from f(x), in units of the last place of the true value. */
@@ -127,4 +128,26 @@ export function ulps(name: string, x: number, value: number, bits: 32 | 64): num
   const magnitude = Math.abs(rounded);
   const unit = 2 ** (Math.max(Math.floor(Math.log2(magnitude)), lowest) - places);
   return Math.abs(Number((fixed(value) - truth) / (fixed(unit) >> 20n))) / 2 ** 20;
+}
+
+const exponentOf = (x: number): number => {
+  const e = Math.floor(Math.log2(Math.abs(x)));
+  return Math.abs(x) < 2 ** e ? e - 1 : Math.abs(x) >= 2 * 2 ** e ? e + 1 : e;
+};
+
+/** 2^-e x, also where 2^-e is no double. */
+const shifted = (x: number, e: number): number => x / 2 ** Math.trunc(e / 2) / 2 ** (e - Math.trunc(e / 2));
+
+/** How far `value` is from x^y, for positive x, in units of the last place of `value`: at any size, also of denormals. */
+export function powerUlps(x: number, y: number, value: number): number {
+  const e = exponentOf(x);
+  const logarithm = logOf(fixed(shifted(x, e))) + BigInt(e) * LN2;
+  const k = exponentOf(value);
+  // y as a whole number times a power of two; the rest as in a product of fixed numbers.
+  const down = exponentOf(y) - 52;
+  const whole = BigInt(shifted(y, down)) * logarithm;
+  const total = down >= 0 ? whole << BigInt(down) : whole >> BigInt(-down);
+  const truth = expOf(total - BigInt(k) * LN2);
+  const unit = 2 ** (Math.max(k, -1022) - 52 - k);
+  return Math.abs(Number(((fixed(shifted(value, k)) - truth) << 20n) / fixed(unit))) / 2 ** 20;
 }

@@ -1,9 +1,16 @@
-/** Runs one vector function of the code generator over an array. */
+/** Runs one vector function of the code generator, or a kernel of one operand, over an array. */
 import { I32, i32, i32add, localExpr, ModuleWriter, type Expr } from '../../src/wasm/emit/assembler.js';
 import { F32X4, F64X2, type Lanes } from '../../src/wasm/emit/lanes.js';
-import { applyMath, HOST_FUNCTIONS, MATH_IMPORTS } from '../../src/wasm/math/functions.js';
+import { elementwiseTerm } from '../../src/wasm/elementwise.js';
+import { emitTerm, loadLeaf, type Term } from '../../src/wasm/emit/terms.js';
+import { applyMath, HOST_FUNCTIONS, isMathFunction, MATH_IMPORTS } from '../../src/wasm/math/functions.js';
 
 type Floats = Float32Array | Float64Array;
+
+/** What tfjs's kernel of that name is made of, where it is no function of its own. */
+const kernelTerm = (name: string): Term =>
+  elementwiseTerm(name[0].toUpperCase() + name.slice(1), [loadLeaf('float', 0)], {}) as Term;
+
 export function vectorFunction<T extends Floats>(name: string, bits: 32 | 64, arity: 1 | 2 = 1): (x: T, y?: T) => T {
   const writer = new ModuleWriter(MATH_IMPORTS);
   writer.export('run', mathLoop(writer, bits === 32 ? F32X4 : F64X2, name, arity));
@@ -37,7 +44,8 @@ function mathLoop(module: ModuleWriter, L: Lanes, name: string, arity: 1 | 2): n
       };
     b.repeat(
       () => {
-        const value = applyMath(b, L, name, arity === 1 ? [load(0)] : [load(0), load(3)]);
+        const operands = arity === 1 ? [load(0)] : [load(0), load(3)];
+        const value = isMathFunction(name) ? applyMath(b, L, name, operands) : emitTerm(b, L, kernelTerm(name), () => operands[0]); // prettier-ignore
         b.get(1);
         value(b);
         b.simd(11);

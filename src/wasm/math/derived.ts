@@ -64,32 +64,3 @@ export function atanh(b: Body, x: Expr): Expr {
   const ratio = L.div(L.mul(a, L.const(2)), L.sub(L.const(1), a));
   return withSignOf(L.mul(log1p(b, L, ratio), L.const(0.5)), x);
 }
-
-/**
- * x^y for single precision, in doubles: exp(y log|x|), whose relative error is that of the logarithm times |y log|x||, at
- * most 104 where the result is finite and not zero in single precision. The rest is Math.pow's rules.
- */
-export function powerOfSingles(b: Body, x: Expr, y: Expr): Expr {
-  const size = b.vector(exp(b, L, b.vector(L.mul(y, b.vector(log(b, L, L.abs(x)))))));
-  const isWhole = L.eq(y, L.trunc(y));
-  const half = b.vector(L.mul(y, L.const(0.5)));
-  const isOdd = BITS.andnot(isWhole, L.eq(half, L.trunc(half)));
-  const signed = BITS.or(size, BITS.and(BITS.and(x, L.constBits(SIGN)), isOdd));
-  const isReal = BITS.or(isWhole, BITS.not(BITS.and(L.lt(x, L.const(0)), L.gt(x, L.const(-Infinity)))));
-  const value = BITS.select(signed, L.const(NaN), b.vector(isReal));
-  return BITS.select(L.const(1), value, L.eq(y, L.const(0)));
-}
-
-/**
- * The remainder of singles with the sign of the divisor, as tfjs's cpu backend computes it, for quotients up to 2^28: these
- * are never rounded across a whole number, and their whole part times y is exact in doubles.
- */
-export function modOfSingles(b: Body, x: Expr, y: Expr, quotient: Expr): Expr {
-  const rest = L.sub(x, L.mul(y, L.trunc(quotient)));
-  const r = b.vector(withSignOf(L.abs(rest), x));
-  const zero = L.const(0);
-  const isMixed = b.vector(BITS.xor(L.lt(x, zero), L.lt(y, zero)));
-  const sum = b.vector(L.add(r, y));
-  const turned = BITS.select(BITS.and(y, L.constBits(SIGN)), sum, L.eq(sum, y));
-  return BITS.select(b.vector(turned), r, isMixed);
-}

@@ -9,7 +9,7 @@
  * small correction wherever the two leave more than a unit in the last place. In singles exp(r) itself is a polynomial.
  */
 import type { Body, Expr } from '../emit/assembler.js';
-import { BITS, F32X4, type Lanes } from '../emit/lanes.js';
+import { BITS, F32X4, F64X2, type Lanes } from '../emit/lanes.js';
 
 interface Format {
   readonly even: readonly number[];
@@ -129,6 +129,16 @@ function exponential(b: Body, L: Lanes, x: Expr, low: number, high: number): Exp
   const reduced = reduce(b, L, b.vector(clamp(L, x, low, high)));
   const less = L.bits === 32 ? series(L, reduced) : fraction(b, L, reduced);
   return scaled(b, L, b.vector(L.add(less, L.const(1))), reduced.power);
+}
+
+/** Adding and taking it away rounds a double to a whole number, which stays in the low bits of the sum. */
+export const roundingMagic = FORMATS[64].magic;
+
+/** 2^n exp(r + low) in doubles: n in the low bits of `power`, |r| <= ln 2 / 2, and `low` less than its last place. */
+export function expOfParts(b: Body, r: Expr, low: Expr, power: Expr): Expr {
+  const reduced = { r, square: b.vector(F64X2.mul(r, r)), power };
+  const less = F64X2.add(fraction(b, F64X2, reduced), low);
+  return scaled(b, F64X2, b.vector(F64X2.add(less, F64X2.const(1))), power);
 }
 
 /** exp(r) - 1 in singles, where a polynomial takes less time than a division; in pairs, so that it does not wait for itself. */

@@ -10,15 +10,16 @@ import { F64, I32, localExpr, V128, type Body, type Expr, type ModuleWriter } fr
 import { outOfRange } from '../emit/indirect.js';
 import { BITS, demote, extractLane, F64X2, promoteLow, replaceLane, shuffle, type Lanes } from '../emit/lanes.js';
 import { acos, asin, atan, atan2 } from './arcs.js';
-import { acosh, asinh, atanh, cosh, modOfSingles, powerOfSingles, sinh, tanReduced } from './derived.js';
+import { acosh, asinh, atanh, cosh, sinh, tanReduced } from './derived.js';
 import { erf } from './erf.js';
 import { exp, expm1, sigmoid, tanh } from './exponential.js';
 import { log, log1p } from './logarithm.js';
+import { power, powerOfSingles } from './power.js';
+import { remainder, remainderOfSingles } from './remainder.js';
 import { LARGEST_REDUCED, sinReduced } from './trigonometric.js';
 
-/** Functions that the host computes, by their name in `Math`. */
+/** Functions that the host computes where vector code does not reach, by their name in `Math`. */
 const HOST_UNARY = ['sin', 'cos', 'tan'] as const;
-const HOST_BINARY = ['pow', 'mod'] as const;
 
 /** The remainder with the sign of the divisor, as tfjs's cpu backend defines it. */
 function mod(x: number, y: number): number {
@@ -28,9 +29,7 @@ function mod(x: number, y: number): number {
 
 /** What generated code asks of the host. */
 export const HOST_FUNCTIONS: Readonly<Record<string, (...numbers: number[]) => number | undefined>> = {
-  ...Object.fromEntries(
-    [...HOST_UNARY, ...HOST_BINARY].map((name) => [name, Reflect.get(Math, name) as () => number] as const),
-  ),
+  ...Object.fromEntries(HOST_UNARY.map((name) => [name, Reflect.get(Math, name) as () => number] as const)),
   mod,
   outOfRange,
   normalQuantile,
@@ -38,7 +37,7 @@ export const HOST_FUNCTIONS: Readonly<Record<string, (...numbers: number[]) => n
 
 export const MATH_IMPORTS = [
   ...HOST_UNARY.map((name) => ({ name, parameters: [F64 as number], results: [F64 as number] })),
-  ...HOST_BINARY.map((name) => ({ name, parameters: [F64 as number, F64], results: [F64 as number] })),
+  { name: 'mod', parameters: [F64, F64], results: [F64] },
   { name: 'normalQuantile', parameters: [F64], results: [F64] },
   { name: 'outOfRange', parameters: [I32, I32, I32], results: [] },
 ] as ConstructorParameters<typeof ModuleWriter>[0];
@@ -58,11 +57,6 @@ function byHost(b: Body, name: string, operands: readonly Expr[]): Expr {
     };
   return replaceLane(L, L.splat(lane(0)), 1, lane(1));
 }
-
-const host =
-  (name: (typeof HOST_BINARY)[number]): VectorFunction =>
-  (b, _, x, y) =>
-    byHost(b, name, [x, y]);
 
 /** By `near` unless that does not hold for some lane: such go to the host. */
 function unless(b: Body, name: string, operands: readonly Expr[], isNear: Expr, near: Expr): Expr {
@@ -89,11 +83,12 @@ const reduced =
   };
 
 /** Lanes whose quotient is large, infinite or NaN go to the host. */
-const remainder: VectorFunction = (b, L, x, y) => {
-  const quotient = b.vector(L.div(x, y));
-  const isNear = BITS.and(L.le(L.abs(quotient), L.const(2 ** 28)), L.lt(L.abs(y), L.const(Infinity)));
-  return unless(b, 'mod', [x, y], b.vector(isNear), modOfSingles(b, x, y, quotient));
-};
+const modulo =
+  (near: typeof remainder): VectorFunction =>
+  (b, _, x, y) => {
+    const { value, isNear } = near(b, x, y);
+    return unless(b, 'mod', [x, y], isNear, value);
+  };
 
 /** max(x, 0) + log1p(exp(-|x|)) */
 const softplus: VectorFunction = (b, L, given) => {
@@ -130,8 +125,8 @@ const TABLE: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['tan', doubles(reduced('tan', tanReduced))],
   ...Object.entries({ asin, acos, atan, sinh, cosh, asinh, acosh, atanh }).map(([name, f]): [string, Entry] => [name, doubles((b, _, x) => f(b, x))]), // prettier-ignore
   ['atan2', doubles((b, _, y, x) => atan2(b, y, x), 2)],
-  ['mod', { ...doubles(host('mod'), 2), ofSingles: remainder }],
-  ['pow', { ...doubles(host('pow'), 2), ofSingles: (b, _, x, y) => powerOfSingles(b, x, y) }],
+  ['mod', { ...doubles(modulo(remainder), 2), ofSingles: modulo(remainderOfSingles) }],
+  ['pow', { ...doubles((b, _, x, y) => power(b, x, y), 2), ofSingles: (b, _, x, y) => powerOfSingles(b, x, y) }],
 ]);
 
 export const isMathFunction = (name: string): boolean => TABLE.has(name);

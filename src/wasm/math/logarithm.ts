@@ -46,8 +46,21 @@ const FORMATS: Readonly<Record<32 | 64, Format>> = {
   },
 };
 
-/** log(x) + correction, for normal positive x of which `extra` halvings are to be counted. */
-function logOfNormal(b: Body, L: Lanes, x: Expr, extra: Expr, correction: Expr | null): Expr {
+/** A normal number of which `extra` halvings are to be counted: denormal ones are made normal by doublings. */
+interface Normal {
+  readonly x: Expr;
+  readonly extra: Expr;
+}
+
+export function lifted(b: Body, L: Lanes, x: Expr): Normal {
+  const F = FORMATS[L.bits];
+  const denormal = b.vector(L.lt(x, L.const(F.smallest)));
+  const normal = b.vector(BITS.select(L.mul(x, L.const(2 ** F.lift)), x, denormal));
+  return { x: normal, extra: BITS.and(denormal, L.const(F.lift)) };
+}
+
+/** Positive numbers as 2^e m with m between sqrt(1/2) and sqrt(2). */
+export function significand(b: Body, L: Lanes, { x, extra }: Normal): { readonly e: Expr; readonly m: Expr } {
   const F = FORMATS[L.bits];
   // The exponent of x / sqrt(1/2), as an integer and then, by a float whose low bits it is, as a float.
   const shifted = b.vector(L.intAdd(L.intSub(x, L.constBits(F.root)), L.constBits(F.one)));
@@ -55,7 +68,13 @@ function logOfNormal(b: Body, L: Lanes, x: Expr, extra: Expr, correction: Expr |
   const whole = L.const(2 ** F.mantissa);
   const bias = L.const(2 ** F.mantissa + (L.bits === 32 ? 127 : 1023));
   const e = b.vector(L.sub(L.sub(BITS.or(biased, whole), bias), extra));
-  const m = L.intAdd(BITS.and(shifted, L.constBits(F.fraction)), L.constBits(F.root));
+  return { e, m: b.vector(L.intAdd(BITS.and(shifted, L.constBits(F.fraction)), L.constBits(F.root))) };
+}
+
+/** log(x) + correction */
+function logOfNormal(b: Body, L: Lanes, given: Normal, correction: Expr | null): Expr {
+  const F = FORMATS[L.bits];
+  const { e, m } = significand(b, L, given);
   const f = b.vector(L.sub(m, L.const(1)));
   const s = b.vector(L.div(f, L.add(f, L.const(2))));
   const z = b.vector(L.mul(s, s));
@@ -68,12 +87,8 @@ function logOfNormal(b: Body, L: Lanes, x: Expr, extra: Expr, correction: Expr |
 }
 
 export function log(b: Body, L: Lanes, given: Expr): Expr {
-  const F = FORMATS[L.bits];
   const x = b.vector(given);
-  const denormal = b.vector(L.lt(x, L.const(F.smallest)));
-  const lifted = b.vector(BITS.select(L.mul(x, L.const(2 ** F.lift)), x, denormal));
-  const value = logOfNormal(b, L, lifted, BITS.and(denormal, L.const(F.lift)), null);
-  return atTheEdges(b, L, x, value);
+  return atTheEdges(b, L, x, logOfNormal(b, L, lifted(b, L, x), null));
 }
 
 /** log of a negative number, zero, infinity or NaN. */
@@ -90,6 +105,6 @@ export function log1p(b: Body, L: Lanes, given: Expr): Expr {
   const x = b.vector(given);
   const u = b.vector(L.add(x, L.const(1)));
   const correction = b.vector(L.div(L.sub(x, L.sub(u, L.const(1))), u));
-  const value = b.vector(atTheEdges(b, L, u, logOfNormal(b, L, u, L.const(0), correction)));
+  const value = b.vector(atTheEdges(b, L, u, logOfNormal(b, L, { x: u, extra: L.const(0) }, correction)));
   return BITS.select(x, value, L.eq(x, L.const(0)));
 }

@@ -25,6 +25,7 @@ export interface EngineInternals {
   state: {
     gradientDepth: number;
     kernelDepth: number;
+    profiling: boolean;
     numTensors: number;
     numBytes: number;
     numDataBuffers: number;

@@ -34,6 +34,8 @@ function arranged({ labels, tensor }: Term, order: string): Tensor {
   return labels === order ? tensor : tf.transpose(tensor, Array.from(order, (l) => labels.indexOf(l))); // prettier-ignore
 }
 
+const shaped = (x: Tensor, shape: number[]): Tensor => (sameShape(x.shape, shape) ? x : tf.reshape(x, shape));
+
 const einsum: Lowering = (inputs, { equation }) => {
   const operands = Object.values(inputs);
   const text = (equation as string).replace(/\s/g, '');
@@ -61,13 +63,13 @@ const einsum: Lowering = (inputs, { equation }) => {
     const transposed = term.labels === batch + second + first && first !== '' && second !== '';
     const [r, c] = transposed ? [second, first] : [first, second];
     const group = batch === '' ? [] : [length(batch)];
-    return { x: tf.reshape(arranged(term, batch + r + c), [...group, length(r), length(c)]), transposed };
+    return { x: shaped(arranged(term, batch + r + c), [...group, length(r), length(c)]), transposed };
   };
   const leftSide = matrices(a, rows, inner);
   const rightSide = matrices(b, inner, columns);
   const product = tf.matMul(leftSide.x, rightSide.x, leftSide.transposed, rightSide.transposed);
   const labels = batch + rows + columns;
-  return arranged({ labels, tensor: tf.reshape(product, lengths(labels)) }, out);
+  return arranged({ labels, tensor: shaped(product, lengths(labels)) }, out);
 };
 
 const batchMatMul: Lowering = ({ a, b }, attrs, run) => {

@@ -31,8 +31,10 @@ const reduction =
   };
 const boolToInt = (d: tf.DataType): tf.DataType => (d === 'bool' ? 'int32' : d);
 
+const cumulative: Rule = ([x]) => [{ shape: x.shape, dtype: boolToInt(x.dtype) }];
+
 const UNARY = (
-  'Abs Acos Acosh Asin Asinh Atan Atanh Ceil ClipByValue Cos Cosh Cumsum Cumprod Elu Erf Exp Expm1 Floor Identity LeakyRelu ' +
+  'Abs Acos Acosh Asin Asinh Atan Atanh Ceil ClipByValue Cos Cosh Elu Erf Exp Expm1 Floor Identity LeakyRelu ' +
   'Log Log1p Neg OnesLike Reciprocal Relu Relu6 Reverse Round Rsqrt Selu Sigmoid Sign Sin Sinh Softmax Softplus Sqrt Square ' +
   'Step Tan Tanh ZerosLike LRN LogicalNot EluGrad FusedBatchNorm'
 ).split(' ');
@@ -110,6 +112,8 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Cast', ([x], { dtype }) => [{ shape: x.shape, dtype: dtype as tf.DataType }]],
   ['Sum', reduction(boolToInt)],
   ['Prod', reduction(boolToInt)],
+  ['Cumsum', cumulative],
+  ['Cumprod', cumulative],
   ['Mean', reduction(() => 'float32')],
   ['Max', reduction((d) => d, 'reductionIndices')],
   ['Min', reduction((d) => d)],

@@ -11,32 +11,58 @@ import type { Executable, Executor } from '../graph/executor.js';
 import { lonely } from '../graph/primitive.js';
 import { inferShapes } from '../graph/shapes.js';
 import type { NullclineBackend } from './backend.js';
+import { kindOf } from './elementwise.js';
 
-/** From how many elementary steps on compiling pays: about a tenth of a millisecond in JavaScript. */
+/**
+ * From how much work on compiling pays: about a tenth of a millisecond in JavaScript, which takes some 10 ns for an element,
+ * some 100 where it computes its place from an index in each axis, and 3 for a multiplication.
+ */
 const ELEMENTS = 8192;
+const PLACED = 1024;
 const PRODUCTS = 32_768;
 
-const largest = (inputs: readonly tf.TensorInfo[]): number => Math.max(...inputs.map(({ shape }) => sizeOf(shape)));
-const elements = (inputs: readonly tf.TensorInfo[]): boolean => largest(inputs) >= ELEMENTS;
+type Worth = (inputs: readonly tf.TensorInfo[], attrs: Readonly<Record<string, unknown>>) => boolean;
 
-const products = ([a, b]: readonly tf.TensorInfo[], attrs: Readonly<Record<string, unknown>>): boolean => {
+const largest = (inputs: readonly tf.TensorInfo[]): number => Math.max(...inputs.map(({ shape }) => sizeOf(shape)));
+const elements: Worth = (inputs) => largest(inputs) >= ELEMENTS;
+const placed: Worth = (inputs) => largest(inputs) >= PLACED;
+const oneHot: Worth = ([indices], { depth }) => sizeOf(indices.shape) * (depth as number) >= ELEMENTS;
+
+const products: Worth = ([a, b], attrs) => {
   const columns = b.shape[b.shape.length - (attrs.transposeB === true ? 2 : 1)];
   return sizeOf(a.shape) * columns >= PRODUCTS;
 };
 
+/** For each element of one operand those of the other that meet it, roughly. */
+const convolution: Worth = ([x, w]) => sizeOf(x.shape) * sizeOf(w.shape) >= PRODUCTS * x.shape[x.shape.length - 1];
+/** With the gradient of the result in the place of the weights, each element meets a window. */
+const convolutionOf =
+  (window: string): Worth =>
+  ([x], attrs) =>
+    sizeOf(x.shape) * sizeOf(attrs[window] as number[]) >= PRODUCTS * x.shape[x.shape.length - 1];
+
+const listed = (names: string, worth: Worth): [string, Worth][] => names.split(' ').map((name) => [name, worth]);
+
 /** The operations that are compiled alone, each with the test whether it is worth it. */
-const WORTH: ReadonlyMap<string, typeof products> = new Map([
-  ...(
-    'Abs Exp Expm1 Log Log1p Neg Relu Rsqrt Sigmoid Sin Cos Softplus Sqrt Square Tanh Elu Reciprocal ' +
-    'Add Sub Multiply RealDiv Maximum Minimum SquaredDifference Pow Sum Mean Max Min Softmax LogSoftmax'
-  )
-    .split(' ')
-    .map((name): [string, typeof products] => [name, elements]),
+const WORTH: ReadonlyMap<string, Worth> = new Map([
+  ...listed('Add Sub Multiply RealDiv Maximum Minimum SquaredDifference Pow Mod Softmax', placed),
+  ...listed('UnsortedSegmentSum MirrorPad BatchToSpaceND SpaceToBatchND Transpose Slice LRN LRNGrad', placed),
+  ...listed('AvgPool AvgPool3D AvgPoolGrad AvgPool3DGrad MaxPool MaxPool3D MaxPoolGrad MaxPool3DGrad', placed),
+  ...listed('Sum Prod Mean Max Min ArgMax ArgMin Cumsum Cumprod FusedBatchNorm AddN', elements),
+  ...listed('ResizeBilinear ResizeNearestNeighbor DepthToSpace FlipLeftRight', elements),
+  ['OneHot', oneHot],
+  ...listed('Conv2D FusedConv2D DepthwiseConv2dNative FusedDepthwiseConv2D Conv3D', convolution),
+  ...listed('Conv2DBackpropInput Conv3DBackpropInputV2 DepthwiseConv2dNativeBackpropInput', convolution),
+  ...listed('Conv2DBackpropFilter Conv3DBackpropFilterV2 DepthwiseConv2dNativeBackpropFilter', convolutionOf('filterShape')),
   // tfjs's own is right to 1.5e-7 at best (Abramowitz and Stegun 7.1.26): far from the precision of either backend.
   ['Erf', () => true],
-  ['BatchMatMul', products],
-  ['_FusedMatMul', products],
-]);
+  ...listed('BatchMatMul _FusedMatMul', products),
+]); // prettier-ignore
+
+/** What is not computed on floats alone. */
+const ANY_DTYPE: ReadonlySet<string> = new Set(
+  'ArgMax ArgMin OneHot Cumsum Cumprod UnsortedSegmentSum Sum Prod Max Min Slice Transpose'.split(' '),
+);
 
 /** Programs kept per backend; the one used longest ago goes first. */
 const LIMIT = 256;
@@ -60,12 +86,18 @@ export class CompiledKernels {
   kernel(name: string, otherwise: tf.KernelFunc): tf.KernelFunc {
     const worth = WORTH.get(name);
     if (worth === undefined) return otherwise;
+    const ofAny = ANY_DTYPE.has(name);
     return (args) => {
       const backend = args.backend as unknown as NullclineBackend;
       const named = args.inputs as Readonly<Record<string, tf.TensorInfo | undefined>>;
       const inputs = Object.values(named).filter((x): x is tf.TensorInfo => x != null);
       const attrs = args.attrs ?? {};
-      if (this.running || backend.hosting || !inputs.every((x) => x.dtype === 'float32') || !worth(inputs, attrs)) {
+      if (
+        this.running ||
+        backend.hosting ||
+        !inputs.every((x) => (ofAny ? kindOf(x.dtype) !== undefined : x.dtype === 'float32')) ||
+        !worth(inputs, attrs)
+      ) {
         return otherwise(args);
       }
       const names = Object.keys(named).filter((key) => named[key] != null);
@@ -80,7 +112,7 @@ export class CompiledKernels {
     inputs: readonly tf.TensorInfo[],
     attrs: Readonly<Record<string, unknown>>,
   ): tf.TensorInfo {
-    const key = `${name} ${names.join()} ${inputs.map(({ shape }) => shape.join('x')).join()} ${JSON.stringify(attrs)}`;
+    const key = `${name} ${names.join()} ${inputs.map(({ shape, dtype }) => dtype + shape.join('x')).join()} ${JSON.stringify(attrs)}`;
     this.running = true;
     try {
       let program = this.programs.get(key);

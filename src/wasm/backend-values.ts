@@ -11,7 +11,7 @@ export type Numbers = Float32Array | Float64Array | Int32Array | Uint8Array;
 // Taken once: `withDoubles` exchanges the global of that name while it runs a kernel.
 const Float32 = Float32Array;
 
-interface Storage {
+export interface Storage {
   readonly bytes: number;
   readonly make: new (values: ArrayLike<number>) => Numbers;
   readonly over: new (buffer: ArrayBufferLike, offset: number, length: number) => Numbers;

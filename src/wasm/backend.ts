@@ -7,75 +7,17 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { asKind, storageOf, type Numbers, type Precision } from './backend-values.js';
-import { DataId } from './data-infos.js';
+import { EntryStorage, StoredEntry, type Conversion, type Entry, type Owner } from './entries.js';
 import { Heap } from './heap.js';
 
 type Values = tf.backend_util.BackendValues;
 
-/** One buffer. Its numbers are in `host`, or, once they have been asked for by address, in the heap. */
-interface Entry {
-  readonly dtype: tf.DataType;
-  readonly length: number;
-  refCount: number;
-  host: Numbers | Uint8Array[] | null;
-  /** 0 while the numbers are not in the heap. */
-  pointer: number;
-  /** What tfjs's kernels read; a view where the numbers are in the heap. */
-  readonly values: Values | undefined;
-  complexTensorInfos?: { real: tf.TensorInfo; imag: tf.TensorInfo };
-}
-
-/**
- * The buffers of a backend by their ids. Every id that this backend gives out is the buffer's entry itself, so that finding
- * it takes no table; only buffers that came from another backend keep the id they had there.
- */
-class EntryStorage extends tf.DataStorage<Entry> {
-  private readonly arrived = new WeakMap<object, Entry>();
-  private count = 0;
-
-  constructor(
-    private readonly owner: NullclineBackend,
-    private readonly mover: tf.DataMover,
-  ) {
-    super(owner, mover);
-  }
-
-  override get(dataId: object): Entry {
-    if ((dataId as Partial<StoredEntry>).home === this.owner) return dataId as StoredEntry;
-    let entry = this.arrived.get(dataId);
-    if (entry === undefined) {
-      this.mover.moveData(this.owner, dataId);
-      entry = this.arrived.get(dataId);
-    }
-    return entry as Entry;
-  }
-
-  override set(dataId: object, entry: Entry): void {
-    this.count++;
-    if (dataId === entry) (dataId as StoredEntry).home = this.owner;
-    else this.arrived.set(dataId, entry);
-  }
-
-  override has(dataId: object): boolean {
-    return (dataId as Partial<StoredEntry>).home === this.owner || this.arrived.has(dataId);
-  }
-
-  override delete(dataId: object): boolean {
-    if (!this.has(dataId)) return false;
-    this.count--;
-    if (!this.arrived.delete(dataId)) (dataId as StoredEntry).home = null;
-    return true;
-  }
-
-  override numDataIds(): number {
-    return this.count;
-  }
-}
-
-export class NullclineBackend extends tf.KernelBackend {
+export class NullclineBackend extends tf.KernelBackend implements Owner {
   readonly heap = new Heap();
   /** tfjs's cpu kernels read `data.get(id).values`. */
   readonly data: tf.DataStorage<Entry>;
+  /** What tfjs registers the kernels of this backend under, by their names. */
+  readonly kernelKeys = new Map<string, string>();
   /** Floats in all tensors, as tfjs counts: once for each tensor that shares them. */
   private floats = 0;
   /** The tile of tfjs's cpu matrix product. */
@@ -112,11 +54,36 @@ export class NullclineBackend extends tf.KernelBackend {
     }
   }
 
-  /** Where in the heap the buffer's numbers are. They stay there until it is freed; the heap may grow meanwhile. */
-  pointerOf(dataId: object): number {
-    const entry = this.entryOf(dataId);
+  /**
+   * Where in the heap the buffer's numbers are. They stay there until it is freed; the heap may grow meanwhile.
+   *
+   * `dtype` is that of the tensor. It may be another than the buffer's where both come from tfjs's cpu backend, which
+   * labels integers as floats and leaves them as they are.
+   */
+  pointerOf(dataId: object, dtype?: tf.DataType): number {
+    let entry: Entry;
+    if ((dataId as Partial<StoredEntry>).home === this) entry = dataId as StoredEntry;
+    else {
+      entry = this.entryOf(dataId);
+      if (dtype !== undefined && entry.dtype !== dtype) entry = this.relabelled(entry, dtype);
+    }
     if (entry.pointer === 0) this.place(entry);
     return entry.pointer;
+  }
+
+  /**
+   * A buffer of the same numbers in a wider dtype, which are converted when somebody asks for them.
+   *
+   * @param convert - Writes as many converted numbers, from one address to another.
+   */
+  widened({ dataId, shape, dtype: from }: tf.TensorInfo, dtype: tf.DataType, convert: Conversion): tf.TensorInfo {
+    let source = this.entryOf(dataId);
+    if (source.dtype !== from) source = this.relabelled(source, from);
+    source.borrowers++;
+    const entry = this.makeEntry(dtype, source.length, null, 0);
+    entry.source = source;
+    entry.convert = convert;
+    return { dataId: this.add(entry), shape, dtype };
   }
 
   /** Make a buffer of a heap block that holds its elements. The backend owns the block from now on. */
@@ -124,6 +91,14 @@ export class NullclineBackend extends tf.KernelBackend {
     let length = 1;
     for (const n of shape) length *= n;
     return { dataId: this.add(this.makeEntry(dtype, length, null, pointer)), shape: [...shape], dtype };
+  }
+
+  /** All of the memory as elements of a dtype. Anything that is allocated later may make it stale. */
+  elements(dtype: tf.DataType): Numbers {
+    const { heap } = this;
+    if (dtype === 'int32') return heap.i32;
+    if (dtype === 'bool') return heap.u8;
+    return this.precision === 64 ? heap.f64 : heap.f32;
   }
 
   /** A block of the heap for as many elements, to be adopted or released. */
@@ -149,8 +124,9 @@ export class NullclineBackend extends tf.KernelBackend {
     const storage = storageOf(dtype, this.precision);
     if (storage !== undefined) {
       let numbers = asKind((values ?? []) as ArrayLike<number>, storage);
-      // A view of the heap would outlive its block.
-      if (numbers.buffer === this.heap.u8.buffer) numbers = numbers.slice();
+      // A view of the heap would outlive its block. It begins elsewhere than at 0; asking for the buffer of a small array
+      // of its own would make one.
+      if (numbers.byteOffset !== 0 && numbers.buffer === this.heap.u8.buffer) numbers = numbers.slice();
       entry = this.makeEntry(dtype, numbers.length, numbers, 0);
     } else {
       const strings = values as Uint8Array[] | string[] | undefined;
@@ -185,8 +161,8 @@ export class NullclineBackend extends tf.KernelBackend {
     if (!force && entry.refCount > 0) return false;
     this.data.delete(dataId);
     this.countFloats(entry, -entry.refCount);
-    if (entry.pointer !== 0) this.heap.release(entry.pointer);
-    entry.host = null; // a tensor that was disposed of may live on, and its id is this entry
+    this.letGo(entry);
+    if (entry.labels !== undefined) for (const other of entry.labels) this.letGo(other);
     if (entry.complexTensorInfos !== undefined) {
       this.disposeData(entry.complexTensorInfos.real.dataId, true);
       this.disposeData(entry.complexTensorInfos.imag.dataId, true);
@@ -287,6 +263,39 @@ export class NullclineBackend extends tf.KernelBackend {
     return this.data.get(dataId); // which fetches it where another backend has it
   }
 
+  private letGo(entry: Entry): void {
+    entry.isFreed = true;
+    if (entry.borrowers === 0) this.empty(entry);
+  }
+
+  /** Give back what holds the numbers: a tensor that was disposed of may live on, and its id is this entry. */
+  private empty(entry: Entry): void {
+    if (entry.pointer !== 0) this.heap.release(entry.pointer);
+    entry.pointer = 0;
+    entry.host = null;
+    if (entry.source !== null) this.settle(entry);
+  }
+
+  /** A buffer that needs its source no more. */
+  settle(entry: Entry): void {
+    const source = entry.source as Entry;
+    entry.source = null;
+    entry.convert = null;
+    if (--source.borrowers === 0 && source.isFreed) this.empty(source);
+  }
+
+  /** The numbers of a buffer as those of another dtype, kept as long as it. */
+  private relabelled(entry: Entry, dtype: tf.DataType): Entry {
+    const known = entry.labels?.find((other) => other.dtype === dtype);
+    if (known !== undefined) return known;
+    const storage = storageOf(dtype, this.precision);
+    if (storage === undefined) throw new Error(`a ${entry.dtype} buffer cannot be read as ${dtype}`);
+    const numbers = asKind(entry.values as ArrayLike<number>, storage);
+    const other = this.makeEntry(dtype, entry.length, numbers, 0);
+    (entry.labels ??= []).push(other);
+    return other;
+  }
+
   private countFloats(entry: Entry, tensors: number): void {
     if (entry.dtype === 'float32') this.floats += tensors * entry.length;
   }
@@ -322,43 +331,21 @@ export class NullclineBackend extends tf.KernelBackend {
   private place(entry: Entry): void {
     const storage = storageOf(entry.dtype, this.precision);
     if (storage === undefined) throw new Error(`a ${entry.dtype} tensor has no single place in memory`);
+    const { source, convert } = entry;
+    if (source?.pointer === 0) this.place(source);
     const pointer = this.heap.allocate(entry.length * storage.bytes);
-    const view = new storage.over(this.heap.u8.buffer, pointer, entry.length);
-    view.set(entry.host as Numbers);
+    if (source !== null && convert !== null) {
+      convert(pointer, source.pointer, entry.length);
+      entry.pointer = pointer;
+      this.settle(entry);
+      return;
+    }
+    this.elements(entry.dtype).set(entry.host as Numbers, pointer / storage.bytes);
     entry.pointer = pointer;
     entry.host = null;
   }
 
   private makeEntry(dtype: tf.DataType, length: number, host: Entry['host'], pointer: number): StoredEntry {
     return new StoredEntry(this, dtype, length, host, pointer);
-  }
-}
-
-class StoredEntry extends DataId implements Entry {
-  refCount = 1;
-  /** The backend whose buffer this is while its id is this object and it has not been freed. */
-  home: NullclineBackend | null = null;
-  private view: Numbers | null = null;
-  complexTensorInfos?: { real: tf.TensorInfo; imag: tf.TensorInfo };
-
-  constructor(
-    private readonly backend: NullclineBackend,
-    readonly dtype: tf.DataType,
-    readonly length: number,
-    public host: Entry['host'],
-    public pointer: number,
-  ) {
-    super();
-  }
-
-  get values(): Values | undefined {
-    if (this.pointer === 0) return (this.host as Values | null) ?? undefined;
-    const { heap, precision } = this.backend;
-    const { buffer } = heap.u8;
-    if (this.view?.buffer !== buffer) {
-      const storage = storageOf(this.dtype, precision);
-      this.view = storage === undefined ? null : new storage.over(buffer, this.pointer, this.length);
-    }
-    return (this.view ?? undefined) as Float32Array | undefined;
   }
 }

@@ -12,7 +12,8 @@ import {
   type Node,
   type Value,
 } from '../graph/graph.js';
-import { MORE_LOWERINGS, type Lowering } from './lowerings.js';
+import type { Lowering } from './lowering-maker.js';
+import { MORE_LOWERINGS } from './lowerings.js';
 
 const one = (node: Node): Value => node.outputs[0];
 

@@ -3,66 +3,8 @@
  * of an image about.
  */
 import * as tf from '@tensorflow/tfjs';
-import { CONSTANT, constantAttrs, makeNode, sizeOf, splatAttrs, type Node, type Value } from '../graph/graph.js';
-
-export type Lowering = (node: Node, inputs: readonly Value[]) => Value | undefined;
-
-type Attrs = Node['attrs'];
-type Operands = readonly Value[] | Readonly<Record<string, Value>>;
-
-/** Makes nodes for one node that is taken apart. */
-class Maker {
-  constructor(private readonly scope: string) {}
-
-  op(kernel: string, inputs: Operands, attrs: Attrs, shape: readonly number[], dtype: tf.DataType = 'float32'): Value {
-    const names = Array.isArray(inputs) ? null : Object.keys(inputs);
-    const values = Object.values<Value>(inputs);
-    return makeNode(kernel, values, names, attrs, [{ shape, dtype }], this.scope).outputs[0];
-  }
-
-  constant(values: readonly number[], shape: readonly number[], dtype: tf.DataType): Value {
-    // Doubles, which a backend of single precision rounds.
-    const stored = dtype === 'int32' ? Int32Array.from(values) : (Float64Array.from(values) as unknown as Float32Array);
-    return this.op(CONSTANT, [], constantAttrs(stored), shape, dtype);
-  }
-
-  splat(value: number, dtype: tf.DataType): Value {
-    return this.op(CONSTANT, [], splatAttrs(value, [], dtype) as unknown as Attrs, [], dtype);
-  }
-
-  /** 0, 1, 2, ... along one axis of so many. */
-  positions(n: number, axis: number, rank: number): Value {
-    const shape = Array.from({ length: rank }, (_, i) => (i === axis ? n : 1));
-    return this.constant(Array.from({ length: n }, (_, i) => i), shape, 'int32'); // prettier-ignore
-  }
-
-  reshape(x: Value, shape: readonly number[]): Value {
-    return this.op('Reshape', { x }, { shape: [...shape] }, shape, x.dtype);
-  }
-
-  select(condition: Value, t: Value, e: Value, shape: readonly number[], dtype: tf.DataType): Value {
-    return this.op('Select', { condition, t, e }, {}, shape, dtype);
-  }
-
-  binary(kernel: string, a: Value, b: Value, shape: readonly number[], dtype: tf.DataType = 'float32'): Value {
-    return this.op(kernel, { a, b }, {}, shape, dtype);
-  }
-
-  gather(x: Value, indices: readonly number[], axis: number): Value {
-    const places = this.constant(indices, [indices.length], 'int32');
-    const shape = x.shape.map((n, i) => (i === axis ? indices.length : n));
-    return this.op('GatherV2', { x, indices: places }, { axis, batchDims: 0 }, shape, x.dtype);
-  }
-}
-
-const by =
-  (
-    rule: (make: Maker, inputs: Readonly<Record<string, Value | undefined>>, node: Node) => Value | undefined,
-  ): Lowering =>
-  (node, inputs) => {
-    const named = Object.fromEntries((node.inputNames ?? []).map((name, i) => [name, inputs[i]]));
-    return rule(new Maker(node.scope), named, node);
-  };
+import { sizeOf, type Value } from '../graph/graph.js';
+import { by, countTo, type Attrs, type Lowering, type Maker } from './lowering-maker.js';
 
 /** The first place of the extreme value. As tfjs has it, a NaN is passed over unless it is the first element. */
 const extremePlace = (reduction: 'Max' | 'Min'): Lowering =>
@@ -106,8 +48,6 @@ const ratioOf = (input: number, output: number, { alignCorners }: Resize): numbe
   const corners = alignCorners && output > 1 ? 1 : 0;
   return (input - corners) / (output - corners);
 };
-
-const countTo = <T>(n: number, f: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => f(i));
 
 /** Columns first and then rows, as tfjs interpolates. */
 const bilinear = by((make, { images }, { attrs }) => {
@@ -237,6 +177,59 @@ const depthToSpace = by((make, { x }, { attrs, outputs: [out] }) => {
   return rearrange(make, x, [batch, height, width, block, block, out.shape[3]], [0, 1, 3, 2, 4, 5], out.shape);
 });
 
+interface Response {
+  readonly depthRadius: number;
+  readonly bias: number;
+  readonly alpha: number;
+  readonly beta: number;
+}
+
+/** Of more channels than these the host takes the sums: each is a product with a matrix of as many rows and columns. */
+const MOST_CHANNELS = 256;
+
+/** The sum over so many channels on either side of each: a product with a band matrix. */
+function overChannels(make: Maker, x: Value, radius: number): Value {
+  const { shape } = x;
+  const n = shape[3];
+  const rows = [sizeOf(shape) / n, n];
+  const band = make.constant(countTo(n * n, (i) => (Math.abs(Math.floor(i / n) - (i % n)) <= radius ? 1 : 0)), [n, n], 'float32'); // prettier-ignore
+  return make.reshape(make.op('BatchMatMul', [make.reshape(x, rows), band], { transposeA: false, transposeB: false }, rows), shape); // prettier-ignore
+}
+
+/** bias + alpha times the sum of the squares of the neighbouring channels. */
+function responses(make: Maker, x: Value, { depthRadius, bias, alpha }: Response): Value | undefined {
+  const { shape, dtype } = x;
+  if (dtype !== 'float32' || shape[3] > MOST_CHANNELS || sizeOf(shape) === 0) return undefined;
+  const sum = overChannels(make, make.op('Square', { x }, {}, shape), depthRadius);
+  const scaled = make.binary('Multiply', sum, make.splat(alpha, 'float32'), shape);
+  return make.binary('Add', scaled, make.splat(bias, 'float32'), shape);
+}
+
+/** Krizhevsky, Sutskever and Hinton 2012, section 3.3: x / s^beta. */
+const localResponse = by((make, { x }, { attrs }) => {
+  const how = attrs as unknown as Response;
+  const s = x && responses(make, x, how);
+  if (x === undefined || s === undefined) return undefined;
+  const factor = make.binary('Pow', s, make.splat(-how.beta, 'float32'), x.shape);
+  return make.binary('Multiply', x, factor, x.shape);
+});
+
+/** dy / s^beta - 2 alpha beta x (sum over the neighbours of y dy / s) */
+const localResponseGradient = by((make, { x, y, dy }, { attrs }) => {
+  const how = attrs as unknown as Response;
+  const s = x && responses(make, x, how);
+  if (x === undefined || y === undefined || dy === undefined || s === undefined) return undefined;
+  const { shape } = x;
+  const own = make.binary('Multiply', dy, make.binary('Pow', s, make.splat(-how.beta, 'float32'), shape), shape);
+  const shared = overChannels(
+    make,
+    make.binary('RealDiv', make.binary('Multiply', y, dy, shape), s, shape),
+    how.depthRadius,
+  );
+  const weighted = make.binary('Multiply', x, make.splat(2 * how.alpha * how.beta, 'float32'), shape);
+  return make.binary('Sub', own, make.binary('Multiply', weighted, shared, shape), shape);
+});
+
 export const MORE_LOWERINGS: ReadonlyMap<string, Lowering> = new Map<string, Lowering>([
   ['ArgMax', extremePlace('Max')],
   ['ArgMin', extremePlace('Min')],
@@ -252,4 +245,6 @@ export const MORE_LOWERINGS: ReadonlyMap<string, Lowering> = new Map<string, Low
   ['SpaceToBatchND', spaceToBatch],
   ['DepthToSpace', depthToSpace],
   ['FlipLeftRight', mirrored],
+  ['LRN', localResponse],
+  ['LRNGrad', localResponseGradient],
 ]);

@@ -11,7 +11,9 @@ import { acceptDoubles } from './backend-doubles.js';
 import { corrected, cpuKernel, OWN_KERNELS, ownKernel } from './backend-kernels.js';
 import type { Precision } from './backend-values.js';
 import { carryDataInfos } from './data-infos.js';
+import { dispatchDirectly } from './dispatch.js';
 import { eagerKernel } from './eager/index.js';
+import { rewritten } from './eager/rewritten.js';
 import { wasmExecutor } from './executor.js';
 
 /** What tfjs calls the backend of each precision. */
@@ -31,6 +33,7 @@ export function registerNullcline(): void {
       name,
       () => {
         carryDataInfos();
+        dispatchDirectly();
         return new NullclineBackend(bits);
       },
       0,
@@ -52,7 +55,7 @@ function registerKernels(backendName: string, compiled: CompiledKernels): void {
       backendName,
       kernelFunc: eagerKernel(
         kernelName,
-        own === undefined ? compiled.kernel(kernelName, cpuKernel(corrected(kernelName, kernelFunc))) : ownKernel(own),
+        rewritten(kernelName, own === undefined ? compiled.kernel(kernelName, cpuKernel(corrected(kernelName, kernelFunc))) : ownKernel(own)), // prettier-ignore
       ),
     });
   }

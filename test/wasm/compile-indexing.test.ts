@@ -79,6 +79,11 @@ add('mirrored borders', [F(4, 5), I(3)], (x, y) => [
   tf.mirrorPad(x, [[2, 3], [1, 4]], 'reflect'), tf.mirrorPad(x, [[2, 4], [5, 0]], 'symmetric'), tf.mirrorPad(y, [[2, 2]], 'reflect'),
   ...gradients((z) => tf.mirrorPad(z, [[1, 2], [3, 3]], 'reflect').square(), [x]),
 ]); // prettier-ignore
+add('local responses', [F(2, 3, 2, 7)], (x) => [
+  tf.localResponseNormalization(x as tf.Tensor4D, 2, 1, 0.7, 0.75), tf.localResponseNormalization(x as tf.Tensor4D, 9, 2, 0.3, 0.5),
+  ...gradients((z) => tf.localResponseNormalization(z as tf.Tensor4D, 2, 1, 0.7, 0.75).square(), [x]),
+  tf.engine().runKernel<tf.Tensor>('LRNGrad', { x, y: tf.localResponseNormalization(x as tf.Tensor4D, 1, 1, 0.7, 0.75), dy: x.sin() }, { depthRadius: 1, bias: 1, alpha: 0.7, beta: 0.75 }),
+]); // prettier-ignore
 add('blocks of images', [F(2, 4, 6, 4)], (x) => [
   tf.depthToSpace(x as tf.Tensor4D, 2, 'NHWC'), tf.image.flipLeftRight(x as tf.Tensor4D), tf.spaceToBatchND(x, [2, 3], [[0, 0], [3, 0]]), tf.spaceToBatchND(x, [2], [[1, 1]]),
   tf.batchToSpaceND(x, [2], [[1, 2]]), ...gradients((z) => tf.spaceToBatchND(z, [2, 2], [[1, 1], [0, 0]]).square(), [x]),

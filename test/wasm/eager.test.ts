@@ -1,26 +1,9 @@
 import '../support/backend.js';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { after, before, describe, it } from 'mocha';
+import { after, before, it } from 'mocha';
 import { constant } from '../../src/core/constant.js';
-import { NullclineBackend } from '../../src/wasm/backend.js';
-import { expectClose } from '../support/close.js';
-import { repeatable } from './compile-support.js';
-
-// In a process whose Float32Array holds doubles the backend of singles does not exist.
-const suite = Float32Array.BYTES_PER_ELEMENT === 4 ? describe : describe.skip;
-
-type Shape = readonly number[];
-const sizeOf = (shape: Shape): number => shape.reduce((n, d) => n * d, 1);
-
-/** Multiples of 1/8, which every backend stores and adds exactly. */
-function eighths(shape: Shape, seed: number): tf.Tensor {
-  const random = repeatable(seed);
-  return tf.tensor(Array.from({ length: sizeOf(shape) }, () => Math.round(32 * random() - 16) / 8), [...shape]); // prettier-ignore
-}
-const ints = (shape: Shape, seed: number): tf.Tensor =>
-  tf.tidy(() => tf.cast(tf.mul(eighths(shape, seed), 8), 'int32'));
-const bools = (shape: Shape, seed: number): tf.Tensor => tf.tidy(() => tf.greater(eighths(shape, seed), 0));
+import { bools, compares, eighths, ints, suite, type Check, type Shape } from './eager-support.js';
 
 /** Each a list of shapes of the operands. */
 const BROADCASTS: readonly (readonly [Shape, Shape])[] = [
@@ -63,8 +46,6 @@ const BROADCASTS: readonly (readonly [Shape, Shape])[] = [
     [3, 1, 5],
   ],
 ];
-
-type Check = () => tf.Tensor | tf.Tensor[];
 
 const FLOAT_BINARY: readonly ((a: tf.Tensor, b: tf.Tensor) => tf.Tensor)[] = [tf.add, tf.sub, tf.mul, tf.maximum, tf.minimum, tf.squaredDifference, tf.greater, tf.lessEqual, tf.equal, tf.notEqual]; // prettier-ignore
 
@@ -172,19 +153,10 @@ CHECKS['fused products'] = () => {
   ];
 };
 
-interface Outcome {
-  readonly shape: number[];
-  readonly dtype: tf.DataType;
-  readonly values: ArrayLike<number>;
-}
-
-async function outcomes(backend: string, f: Check): Promise<Outcome[]> {
-  await tf.setBackend(backend);
-  return tf.tidy(() => [f()].flat().map((y) => ({ shape: y.shape, dtype: y.dtype, values: Array.from(y.dataSync()) })));
-}
+compares('kernels for sizes known at run time', CHECKS);
 
 for (const name of ['nullcline', 'nullcline64']) {
-  suite(`kernels for sizes known at run time on ${name}`, () => {
+  suite(`operands of kernels on ${name}`, () => {
     let previous: string;
     before(() => {
       previous = tf.getBackend();
@@ -192,23 +164,6 @@ for (const name of ['nullcline', 'nullcline64']) {
     after(async () => {
       await tf.setBackend(previous);
     });
-    for (const [what, f] of Object.entries(CHECKS)) {
-      it(what, async () => {
-        const expected = await outcomes('cpu', f);
-        const backend = tf.engine().findBackend(name) as NullclineBackend;
-        await tf.setBackend(name);
-        tf.tidy(() => void f()); // compiled, so that what is counted next is only the operations
-        const state = () => ({ ...tf.memory(), heapSize: 0, ids: backend.numDataIds() });
-        const start = state();
-        const found = await outcomes(name, f);
-        expect(state()).to.deep.equal(start);
-        expect(found.map(({ shape, dtype }) => ({ shape, dtype }))).to.deep.equal(expected.map(({ shape, dtype }) => ({ shape, dtype }))); // prettier-ignore
-        found.forEach(({ values }, i) => {
-          expectClose(values, expected[i].values, { rtol: 2e-6, atol: 2e-6 }, `${what}, result ${i}`); // prettier-ignore
-        });
-      });
-    }
-
     it('refuses what does not fit as tfjs does', async () => {
       await tf.setBackend(name);
       tf.tidy(() => {

@@ -13,6 +13,7 @@ export interface Call {
 
 /** Computes the operation, or says by `undefined` that these operands are not for it. */
 export type EagerKernel = (call: Call) => tf.TensorInfo | undefined;
+export type ManyKernel = (call: Call) => tf.TensorInfo[] | undefined;
 
 export const lanesOf = ({ precision }: NullclineBackend): Lanes => (precision === 32 ? F32X4 : F64X2);
 

@@ -21,7 +21,7 @@ export const ELEMENTWISE: ReadonlyMap<string, readonly string[]> = new Map([
   ...named('x', 'Abs Exp Expm1 Log Log1p Tanh Sigmoid Softplus Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh'),
   ...named('x', 'Sqrt Rsqrt Floor Ceil Round Neg Square Reciprocal Sign Relu Relu6 Elu Selu LeakyRelu Step ClipByValue'),
   ...named('x', 'IsNan IsInf IsFinite LogicalNot Cast'),
-  ...named('a b', 'Add Sub Multiply RealDiv Maximum Minimum SquaredDifference Pow Atan2 FloorDiv'),
+  ...named('a b', 'Add Sub Multiply RealDiv Maximum Minimum SquaredDifference Pow Atan2 FloorDiv Mod BitwiseAnd'),
   ...named('a b', 'Equal NotEqual Less LessEqual Greater GreaterEqual LogicalAnd LogicalOr'),
   ...named('x alpha', 'Prelu'),
   ...named('dy y', 'EluGrad'),
@@ -34,7 +34,7 @@ interface Compiled {
 }
 
 /** One vector after the other, the blocks being padded to whole vectors: out, operands, vectors. */
-function writeFlat(b: Body, L: Lanes, term: Term, kinds: readonly Kind[], repeated: readonly boolean[]): void {
+export function writeFlat(b: Body, L: Lanes, term: Term, kinds: readonly Kind[], repeated: readonly boolean[]): void {
   const fixed = kinds.map((kind, i) => repeated[i] ? b.vector(load(L, kind, localExpr(i + 1), 0, { count: L.count, stride: 0 })) : undefined); // prettier-ignore
   const lanes = { count: L.count, stride: 1 };
   const vectors = (count: number): void => {
@@ -214,7 +214,7 @@ export function elementwiseKernel(name: string, names: readonly string[]): Eager
       if (xSize === 0) return undefined;
       const code = cache.get(backend, kx, () => compile(backend, [kindOf(x.dtype) ?? 'float'], [false], attrs, true));
       if (code === null) return undefined;
-      const from = backend.pointerOf(x.dataId);
+      const from = backend.pointerOf(x.dataId, x.dtype);
       const out = backend.allocateFor(xSize, code.dtype);
       code.run(out, from, Math.ceil(xSize / count));
       return backend.adopt(out, x.shape, code.dtype);
@@ -233,7 +233,7 @@ export function elementwiseKernel(name: string, names: readonly string[]): Eager
       const flat = keyOf(kx, ky, 0, SAME, SAME, SAME, FLAT);
       const code = cache.get(backend, flat, () => compile(backend, kindsOf([x, y]), [false, false], attrs, true));
       if (code === null) return undefined;
-      const [left, right] = [backend.pointerOf(x.dataId), backend.pointerOf(y.dataId)];
+      const [left, right] = [backend.pointerOf(x.dataId, x.dtype), backend.pointerOf(y.dataId, y.dtype)];
       const to = backend.allocateFor(xSize, code.dtype);
       code.run(to, left, right, Math.ceil(xSize / count));
       return backend.adopt(to, x.shape, code.dtype);
@@ -253,8 +253,8 @@ export function elementwiseKernel(name: string, names: readonly string[]): Eager
     const code = cache.get(backend, key, () => compile(backend, kindsOf(given), repeated, attrs, isFlat));
     if (code === null) return undefined;
     const { dtype, run } = code;
-    const [fx, fy] = [backend.pointerOf(x.dataId), backend.pointerOf(y.dataId)];
-    const fz = z === undefined ? 0 : backend.pointerOf(z.dataId);
+    const [fx, fy] = [backend.pointerOf(x.dataId, x.dtype), backend.pointerOf(y.dataId, y.dtype)];
+    const fz = z === undefined ? 0 : backend.pointerOf(z.dataId, z.dtype);
     const out = backend.allocateFor(size, dtype);
     if (rows === undefined) {
       const vectors = Math.ceil(size / count);

@@ -1,5 +1,5 @@
 /**
- * The product that tfjs fuses with a bias and an activation, one operation after the other.
+ * Operations that are several, one after the other: the product that tfjs fuses with a bias and an activation, and sums.
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { Call, EagerKernel } from './eager.js';
@@ -15,6 +15,20 @@ const ACTIVATIONS: ReadonlyMap<unknown, EagerKernel> = new Map([
   ['elu', kernel('Elu')],
   ['sigmoid', kernel('Sigmoid')],
 ]);
+
+/** A sum of any number of tensors of one shape, from left to right. */
+export const addN: EagerKernel = ({ backend, inputs }) => {
+  const [first, ...rest] = Object.values(inputs);
+  if (first === undefined || rest.length === 0) return undefined;
+  let sum: tf.TensorInfo | undefined;
+  for (const x of rest) {
+    const before: tf.TensorInfo | undefined = sum;
+    sum = add({ backend, inputs: { a: before ?? first, b: x }, attrs: {} });
+    if (before !== undefined) backend.disposeData(before.dataId);
+    if (sum === undefined) return undefined;
+  }
+  return sum;
+};
 
 /** `_FusedMatMul` by that kernel for products. */
 export const fusedProduct =

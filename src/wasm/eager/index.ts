@@ -4,19 +4,30 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { NullclineBackend } from '../backend.js';
+import { CHOICES } from './choosing.js';
 import { ELEMENTWISE, elementwiseKernel } from './elementwise.js';
-import type { EagerKernel } from './eager.js';
-import { fusedProduct } from './fused.js';
+import type { EagerKernel, ManyKernel } from './eager.js';
+import { FILLINGS } from './filling.js';
+import { addN, fusedProduct } from './fused.js';
+import { JOININGS } from './joining.js';
 import { MOVEMENTS } from './movement.js';
 import { product } from './product.js';
 import { REDUCTIONS } from './reduction.js';
+import { SCANS } from './scans.js';
+import { SHARING } from './sharing.js';
 
-const KERNELS: ReadonlyMap<string, EagerKernel> = new Map<string, EagerKernel>([
+const KERNELS: ReadonlyMap<string, EagerKernel | ManyKernel> = new Map<string, EagerKernel | ManyKernel>([
   ...[...ELEMENTWISE].map(([name, operands]): [string, EagerKernel] => [name, elementwiseKernel(name, operands)]),
   ...Object.entries(REDUCTIONS),
   ...Object.entries(MOVEMENTS),
+  ...Object.entries(JOININGS),
+  ...Object.entries(FILLINGS),
+  ...Object.entries(CHOICES),
+  ...Object.entries(SCANS),
+  ...Object.entries(SHARING),
   ['BatchMatMul', product],
   ['_FusedMatMul', fusedProduct(product)],
+  ['AddN', addN],
 ]);
 
 /** The kernel of that name as tfjs calls it: ours where it takes the operands, the given one otherwise. */

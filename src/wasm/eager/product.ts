@@ -6,7 +6,7 @@ import type { NullclineBackend } from '../backend.js';
 import { load, store } from '../emit/access.js';
 import { i32, i32add, i32mul, localExpr, V128, type Body, type Expr } from '../emit/assembler.js';
 import type { Lanes } from '../emit/lanes.js';
-import { CodeCache, lanesOf, sizeOf, type EagerKernel } from './eager.js';
+import { CodeCache, lanesOf, type EagerKernel } from './eager.js';
 import { bump, i32and, i32shr, link, repeat, variable, type Code } from './link.js';
 
 /** More multiplications than these are for a program compiled for the shapes. */
@@ -85,38 +85,58 @@ function writeTranspose(b: Body, L: Lanes): void {
   });
 }
 
-/** Single products of two matrices, of moderate size. */
+/** How many matrices the leading axes hold. */
+function matricesOf(shape: readonly number[]): number {
+  let n = 1;
+  for (let i = shape.length - 3; i >= 0; i--) n *= shape[i];
+  return n;
+}
+
+/** Products of moderate size: of two matrices, of two lists of them, or of one with each of a list. */
 export const product: EagerKernel = ({ backend, inputs: { a, b }, attrs }) => {
   if (a?.dtype !== 'float32' || b?.dtype !== 'float32') return undefined;
   const [sa, sb] = [a.shape, b.shape];
-  const rank = sa.length;
-  if (sizeOf(sa.slice(0, -2)) !== 1 || sizeOf(sb.slice(0, -2)) !== 1) return undefined;
+  const [ra, rb] = [sa.length, sb.length];
+  const [na, nb] = [matricesOf(sa), matricesOf(sb)];
+  if (na !== 1 && nb !== 1) {
+    if (ra !== rb) return undefined;
+    for (let i = 0; i < ra - 2; i++) if (sa[i] !== sb[i]) return undefined;
+  }
   const ta = attrs.transposeA === true;
   const tb = attrs.transposeB === true;
-  const [m, k] = ta ? [sa[rank - 1], sa[rank - 2]] : [sa[rank - 2], sa[rank - 1]];
-  const [kb, n] = tb ? [sb[sb.length - 1], sb[sb.length - 2]] : [sb[sb.length - 2], sb[sb.length - 1]];
-  if (k !== kb || m * n * k === 0 || m * n * k >= LARGEST_EAGER) return undefined;
+  const m = sa[ta ? ra - 1 : ra - 2];
+  const k = sa[ta ? ra - 2 : ra - 1];
+  const n = sb[tb ? rb - 2 : rb - 1];
+  const matrices = Math.max(na, nb);
+  const work = matrices * m * n * k;
+  if (k !== sb[tb ? rb - 1 : rb - 2] || work === 0 || work >= LARGEST_EAGER) return undefined;
   const L = lanesOf(backend);
-  const from = [a, b].map(({ dataId }) => backend.pointerOf(dataId));
+  const left = backend.pointerOf(a.dataId, 'float32');
+  const given = backend.pointerOf(b.dataId, 'float32');
   const run = cache.get(backend, 'product', () => link(backend.heap, 8, (body) => { writeProduct(body, L); })); // prettier-ignore
-  const out = backend.allocateFor(m * n, 'float32');
-  const right = tb && n > 1 && k > 1 ? upright(backend, from[1], n, k) : 0;
-  run(out, from[0], right === 0 ? from[1] : right, m, k, n, (ta ? 1 : k) * L.bytes, (ta ? m : 1) * L.bytes);
-  if (right !== 0) backend.heap.release(right);
-  return backend.adopt(out, outShape(sa, sb, m, n), 'float32');
+  const turned = tb && n > 1 && k > 1 ? upright(backend, given, nb, n, k) : 0;
+  const right = turned === 0 ? given : turned;
+  const out = backend.allocateFor(matrices * m * n, 'float32');
+  const [stepA, stepB] = [na === 1 ? 0 : m * k * L.bytes, nb === 1 ? 0 : k * n * L.bytes];
+  const [row, column] = [(ta ? 1 : k) * L.bytes, (ta ? m : 1) * L.bytes];
+  for (let i = 0; i < matrices; i++) {
+    run(out + i * m * n * L.bytes, left + i * stepA, right + i * stepB, m, k, n, row, column);
+  }
+  if (turned !== 0) backend.heap.release(turned);
+  const rank = Math.max(ra, rb);
+  const shape = new Array<number>(rank);
+  for (let i = 0; i < rank - 2; i++) shape[i] = Math.max(sa[i - rank + ra] ?? 1, sb[i - rank + rb] ?? 1);
+  shape[rank - 2] = m;
+  shape[rank - 1] = n;
+  return backend.adopt(out, shape, 'float32');
 };
 
-const outShape = (a: readonly number[], b: readonly number[], m: number, n: number): number[] => [
-  ...(a.length >= b.length ? a : b).slice(0, -2),
-  m,
-  n,
-];
-
-/** A block that holds the transposed matrix. */
-function upright(backend: NullclineBackend, from: number, rows: number, columns: number): number {
+/** A block that holds the transposed matrices. */
+function upright(backend: NullclineBackend, from: number, matrices: number, rows: number, columns: number): number {
   const L = lanesOf(backend);
   const run = cache.get(backend, 'transpose', () => link(backend.heap, 4, (b) => { writeTranspose(b, L); })); // prettier-ignore
-  const block = backend.allocateFor(rows * columns, 'float32');
-  run(block, from, rows, columns);
+  const block = backend.allocateFor(matrices * rows * columns, 'float32');
+  const step = rows * columns * L.bytes;
+  for (let i = 0; i < matrices; i++) run(block + i * step, from + i * step, rows, columns);
   return block;
 }

@@ -1,13 +1,13 @@
 /**
  * Reductions over neighbouring axes, and softmax along the last axis, of sizes known only at run time.
  */
-import * as tf from '@tensorflow/tfjs';
 import { kindOf } from '../elementwise.js';
 import { load, store, type Kind } from '../emit/access.js';
 import { i32, i32mul, localExpr, V128, type Body, type Expr } from '../emit/assembler.js';
 import { BITS, INTS, shuffle, type Lanes } from '../emit/lanes.js';
 import { apply, constantVector, emitTerm, loadLeaf } from '../emit/terms.js';
-import { CodeCache, lanesOf, sizeOf, type Call, type EagerKernel } from './eager.js';
+import { CodeCache, lanesOf, sizeOf, type EagerKernel } from './eager.js';
+import { overAxes } from './axes.js';
 import { bump, i32and, i32eq, i32shr, link, repeat, variable, type Code } from './link.js';
 
 type Op = 'add' | 'max' | 'min' | 'mul';
@@ -202,34 +202,8 @@ const cache = new CodeCache<string, Code>();
 function reduced(name: string, op: Op): EagerKernel {
   const isMean = name === 'Mean';
   const codes = new CodeCache<number, Code>();
-  return ({ backend, inputs: { x }, attrs }: Call) => {
-    if (x === undefined || !(x.dtype === 'float32' || (x.dtype === 'int32' && !isMean))) return undefined;
-    const { shape } = x;
-    const rank = shape.length;
-    const size = sizeOf(shape);
-    if (size === 0) return undefined;
-    const given = (name === 'Max' ? attrs.reductionIndices : attrs.axis) as number | number[] | undefined;
-    const isReduced = new Array<boolean>(rank).fill(false);
-    for (const axis of tf.util.parseAxisParam(given as number[], shape)) isReduced[axis] = true;
-    // [blocks, count, columns], where the axes that count are neighbours.
-    let [blocks, count, columns] = [1, 1, 1];
-    let phase = 0;
-    for (let i = 0; i < rank; i++) {
-      if (isReduced[i]) {
-        if (phase === 2) return undefined;
-        phase = 1;
-        count *= shape[i];
-      } else {
-        if (phase === 1) phase = 2;
-        if (phase === 0) blocks *= shape[i];
-        else columns *= shape[i];
-      }
-    }
-    const kept: number[] = [];
-    for (let i = 0; i < rank; i++) {
-      if (!isReduced[i]) kept.push(shape[i]);
-      else if (attrs.keepDims === true) kept.push(1);
-    }
+  return overAxes(name === 'Max' ? 'reductionIndices' : 'axis', (backend, x, { blocks, count, columns }, shape) => {
+    if (!(x.dtype === 'float32' || (x.dtype === 'int32' && !isMean))) return undefined;
     const L = lanesOf(backend);
     const kind = kindOf(x.dtype) ?? 'float';
     const byRow = columns === 1;
@@ -238,12 +212,12 @@ function reduced(name: string, op: Op): EagerKernel {
         (byRow ? writeRowReduction : writeColumnReduction)(b, L, kind, op, isMean);
       }),
     );
-    const from = backend.pointerOf(x.dataId);
+    const from = backend.pointerOf(x.dataId, x.dtype);
     const out = backend.allocateFor(blocks * columns, x.dtype);
     if (byRow) run(out, from, blocks, count);
     else run(out, from, blocks, count, columns);
-    return backend.adopt(out, kept, x.dtype);
-  };
+    return backend.adopt(out, shape, x.dtype);
+  });
 }
 
 const softmax: EagerKernel = ({ backend, inputs: { logits }, attrs }) => {
@@ -254,7 +228,7 @@ const softmax: EagerKernel = ({ backend, inputs: { logits }, attrs }) => {
   if (size === 0 || (dim !== -1 && dim !== shape.length - 1)) return undefined;
   const L = lanesOf(backend);
   const run = cache.get(backend, 'Softmax', () => link(backend.heap, 4, (b) => { writeSoftmax(b, L); })); // prettier-ignore
-  const from = backend.pointerOf(logits.dataId);
+  const from = backend.pointerOf(logits.dataId, logits.dtype);
   const out = backend.allocateFor(size, 'float32');
   const count = shape.length === 0 ? 1 : shape[shape.length - 1];
   run(out, from, size / count, count);

@@ -1,0 +1,69 @@
+/**
+ * Results of one value throughout.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { NullclineBackend } from '../backend.js';
+import { kindOf } from '../elementwise.js';
+import { i32, localExpr, V128, type Body } from '../emit/assembler.js';
+import { bytesOf } from './copy.js';
+import { CodeCache, sizeOf, type EagerKernel } from './eager.js';
+import { bump, link, repeat, type Code } from './link.js';
+
+const cache = new CodeCache<string, Code>();
+
+/** out, elements, and the value's bits in a vector's first bytes at an address: fill. */
+function writeFill(b: Body): void {
+  const value = b.local(V128);
+  b.set(value, (c) => { c.get(2); c.simd(0); c.memory(0); }); // prettier-ignore
+  repeat(b, localExpr(1), () => {
+    b.get(0);
+    b.get(value);
+    b.simd(11);
+    b.memory(0);
+    bump(b, 0, i32(16));
+  });
+}
+
+/** Fill a block with one value, up to the end of its last 16 bytes. */
+export function fill(backend: NullclineBackend, pointer: number, n: number, dtype: tf.DataType, value: number): void {
+  const { heap } = backend;
+  const bytes = n * bytesOf(backend, dtype);
+  if (value === 0) {
+    heap.u8.fill(0, pointer, pointer + bytes);
+    return;
+  }
+  const lanes = Math.min(n, 16 / bytesOf(backend, dtype));
+  if (dtype === 'int32') heap.i32.fill(value, pointer / 4, pointer / 4 + lanes);
+  else if (dtype === 'bool') heap.u8.fill(value, pointer, pointer + lanes);
+  else if (backend.precision === 64) heap.f64.fill(value, pointer / 8, pointer / 8 + lanes);
+  else heap.f32.fill(value, pointer / 4, pointer / 4 + lanes);
+  const vectors = Math.ceil(bytes / 16);
+  if (vectors > 1) cache.get(backend, 'fill', () => link(heap, 3, writeFill))(pointer, vectors, pointer);
+}
+
+function filled(
+  backend: NullclineBackend,
+  shape: readonly number[],
+  dtype: tf.DataType,
+  value: number,
+): tf.TensorInfo | undefined {
+  const n = sizeOf(shape);
+  if (n === 0 || kindOf(dtype) === undefined) return undefined;
+  const out = backend.allocateFor(n, dtype);
+  fill(backend, out, n, dtype, value);
+  return backend.adopt(out, shape, dtype);
+}
+
+const like =
+  (value: number): EagerKernel =>
+  ({ backend, inputs: { x } }) =>
+    x && filled(backend, x.shape, x.dtype, value);
+
+export const FILLINGS: Readonly<Record<string, EagerKernel>> = {
+  ZerosLike: like(0),
+  OnesLike: like(1),
+  Fill: ({ backend, attrs: { shape, value, dtype } }) => {
+    if (typeof value !== 'number') return undefined;
+    return filled(backend, shape as number[], (dtype as tf.DataType | undefined) ?? 'float32', value);
+  },
+};

@@ -6,9 +6,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { constant } from '../../src/core/constant.js';
 import type { Tensor } from '../../src/core/tree.js';
+import { identity } from '../../src/graph/arguments.js';
+import { derived } from '../../src/graph/derived.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
-import type { Spec } from '../../src/graph/graph.js';
+import type { Graph, Spec } from '../../src/graph/graph.js';
 import { Program } from '../../src/graph/program.js';
+import { simplify } from '../../src/graph/simplify.js';
 import { currentTrace, type Trace, traceGraph } from '../../src/graph/trace.js';
 import { evaluateField, SCALAR, type Field } from './field.js';
 import { denseWeights, evaluate, type Polynomial, type Tableau } from './tableau.js';
@@ -33,8 +36,8 @@ function combination(weights: readonly number[], xs: readonly Tensor[]): Tensor 
 
 const rms = (x: Tensor): Tensor => tf.sqrt(tf.mean(tf.square(x)));
 
-function make(specs: readonly Spec[], f: (inputs: Tensor[]) => Tensor[]): Program {
-  return new Program(traceGraph(specs, f));
+function make(specs: readonly Spec[], f: (inputs: Tensor[]) => Tensor[]): Graph {
+  return simplify(traceGraph(specs, f));
 }
 
 export class StepPrograms {
@@ -92,10 +95,16 @@ export class StepPrograms {
     );
   }
 
-  private cached(name: string, build: () => Program): Program {
+  private cached(name: string, build: () => Graph): Program {
     let program = this.made.get(name);
-    if (program === undefined) this.made.set(name, (program = build()));
+    if (program === undefined) this.made.set(name, (program = new Program(this.derived(name, build), true)));
     return program;
+  }
+
+  /** What the field, the method and the tolerances alone decide is made once for all solves that have them in common. */
+  derived<T>(name: string, make: () => T): T {
+    const { field, tableau, tolerance } = this;
+    return derived(field.graph, `${identity(tableau)} ${tolerance.abstol} ${tolerance.reltol} ${name}`, make);
   }
 
   /** (t, u, ...) -> slope. */

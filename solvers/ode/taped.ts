@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
-import { PRIMITIVE, type Spec, type Value } from '../../src/graph/graph.js';
+import { PRIMITIVE, type Graph, type Spec, type Value } from '../../src/graph/graph.js';
 import { partition, selectOutputs, totalSize } from '../../src/graph/partition.js';
 import { Program } from '../../src/graph/program.js';
 import { simplify } from '../../src/graph/simplify.js';
@@ -40,7 +40,18 @@ export class Tapes {
     if (!canTape(this.programs)) return null;
     const name = `${adaptive} ${needed.join()}`;
     let taped = this.made.get(name);
-    if (taped === undefined) this.made.set(name, (taped = tapedPrograms(this.programs, adaptive, needed)));
+    if (taped === undefined) {
+      const make = (): TapedGraphs => tapedGraphs(this.programs, adaptive, needed);
+      const { step, residuals, plain, dense } = this.programs.derived(`taped ${name}`, make);
+      taped = {
+        step: new Program(step, true),
+        residuals,
+        residualBytes: 4 * totalSize(residuals),
+        plain: new Program(plain, true),
+        dense: new Program(dense, true),
+      };
+      this.made.set(name, taped);
+    }
     return taped;
   }
 
@@ -57,8 +68,15 @@ function canTape({ field, tableau, denseStages }: StepPrograms): boolean {
   return denseStages <= tableau.c.length && field.graph.nodes.every(({ kernel }) => kernel !== PRIMITIVE);
 }
 
+interface TapedGraphs {
+  readonly step: Graph;
+  readonly residuals: readonly Spec[];
+  readonly plain: Graph;
+  readonly dense: Graph;
+}
+
 /** @param needed - Which operands' cotangents are wanted. */
-function tapedPrograms(programs: StepPrograms, adaptive: boolean, needed: readonly boolean[]): TapedPrograms {
+function tapedGraphs(programs: StepPrograms, adaptive: boolean, needed: readonly boolean[]): TapedGraphs {
   const { field, tableau } = programs;
   const { state, operands } = field;
   const stages = tableau.c.length;
@@ -108,11 +126,6 @@ function tapedPrograms(programs: StepPrograms, adaptive: boolean, needed: readon
   const without = (...dropped: number[]): readonly Value[] => parts.late.inputs.filter((_, i) => !dropped.includes(i));
   const dense = { ...selectOutputs(parts.late, late, 2 * late), inputs: without(3) };
   const plain = { ...selectOutputs(parts.late, 0, late), inputs: without(3, 6 + operands.length, 7 + operands.length) };
-  return {
-    step: new Program({ ...parts.early, inputs: parts.early.inputs.slice(0, 4 + operands.length) }, true),
-    residuals: parts.residuals,
-    residualBytes: 4 * totalSize(parts.residuals),
-    plain: new Program(plain, true),
-    dense: new Program(dense, true),
-  };
+  const step = { ...parts.early, inputs: parts.early.inputs.slice(0, 4 + operands.length) };
+  return { step, residuals: parts.residuals, plain, dense };
 }

@@ -1,7 +1,7 @@
 /**
  * Arguments and results of any structure, as lists of tensors.
  */
-import { isRecord, isTensor, type Tensor } from '../core/tree.js';
+import { formatPath, isRecord, isTensor, type Path, type Tensor } from '../core/tree.js';
 import { sameShape, type Spec } from './graph.js';
 
 /** The structure of a value: what stays when the numbers in its tensors change. */
@@ -16,6 +16,8 @@ export interface Flattened {
   readonly pattern: Pattern;
   /** The same structure around other tensors. */
   readonly rebuild: (tensors: readonly Tensor[]) => unknown;
+  /** Of arguments: where the tensor of that index stands, `argument 2.layer1.weight`. */
+  readonly nameOf: (index: number) => string;
 }
 
 function patternOf(x: unknown, tensors: Tensor[]): Pattern {
@@ -41,6 +43,24 @@ function build(pattern: Pattern, tensors: readonly Tensor[]): unknown {
       return out;
     }
   }
+}
+
+/** Where the tensor of that index stands. */
+function pathTo(pattern: Pattern, index: number): Path | undefined {
+  if (pattern.kind === 'tensor') return pattern.index === index ? [] : undefined;
+  if (pattern.kind === 'plain') return undefined;
+  for (const [i, item] of pattern.items.entries()) {
+    const rest = pathTo(item, index);
+    if (rest !== undefined) return [pattern.kind === 'record' ? pattern.names[i] : i, ...rest];
+  }
+  return undefined;
+}
+
+/** In the list of a function's arguments, which count from 0 as `argnums` does. */
+function argumentName(pattern: Pattern, index: number): string {
+  const [position, ...rest] = pathTo(pattern, index) ?? [];
+  if (rest.length === 0) return `argument ${position}`;
+  return `argument ${position}${typeof rest[0] === 'number' ? '' : '.'}${formatPath(rest)}`;
 }
 
 /** The tensors of a value into `tensors`, if it has that pattern: structure, shapes, dtypes and plain values. */
@@ -75,7 +95,7 @@ let nextIdentity = 0;
 const identities = new WeakMap<object, number>();
 
 /** A number for a function or object: plain values of this kind are equal when they are the same object. */
-function identity(x: object): number {
+export function identity(x: object): number {
   let id = identities.get(x);
   if (id === undefined) identities.set(x, (id = nextIdentity++));
   return id;
@@ -105,7 +125,12 @@ export function signatureOf(pattern: Pattern): string {
 export function flattenArguments(value: unknown): Flattened {
   const tensors: Tensor[] = [];
   const pattern = patternOf(value, tensors);
-  return { tensors, pattern, rebuild: (given) => build(pattern, given) };
+  return {
+    tensors,
+    pattern,
+    rebuild: (given) => build(pattern, given),
+    nameOf: (index) => argumentName(pattern, index),
+  };
 }
 
 export const specsOf = (tensors: readonly Tensor[]): Spec[] => tensors.map(({ shape, dtype }) => ({ shape, dtype }));

@@ -35,6 +35,12 @@ export type Compiled<F extends (...args: never[]) => unknown> = F & {
   readonly stats: CompileStats;
   /** The program for these arguments, traced if need be: what {@link explain} prints. */
   readonly programFor: (...args: unknown[]) => Program;
+  /**
+   * Let its programs go at once, with the constants, code and memory that they hold, rather than when it is garbage
+   * collected. The function stays what it was: the next call traces anew. A call that is waiting (`async`) ends first. Twice
+   * is as once. (The compiled backend keeps small programs for the next equal graph, within fixed bounds.)
+   */
+  readonly dispose: () => void;
 };
 
 const OPTIONS = z.strictObject({
@@ -45,6 +51,8 @@ const OPTIONS = z.strictObject({
 export interface Traced {
   readonly program: Program;
   readonly rebuild: Flattened['rebuild'];
+  /** What a message calls an argument. */
+  readonly nameOf: Flattened['nameOf'];
 }
 
 /** Trace `f` for arguments like these. */
@@ -61,7 +69,7 @@ export function traceFunction(f: (...args: never[]) => unknown, args: Flattened)
     rebuild = result.rebuild;
     return result.tensors;
   });
-  return { program: new Program(graph), rebuild: rebuild as Flattened['rebuild'] };
+  return { program: new Program(graph), rebuild: rebuild as Flattened['rebuild'], nameOf: args.nameOf };
 }
 
 /**
@@ -80,10 +88,10 @@ export function compile<A extends unknown[], R>(
 ): Compiled<(...args: A) => R> {
   if (typeof f !== 'function') throw new TypeError(`compile: the first argument must be a function, got ${typeof f}`);
   const { maxSignatures, precision } = parseOptions(OPTIONS, options, 'compile');
-  const run = (program: Program, tensors: readonly Tensor[]): Tensor[] =>
+  const run = ({ program, nameOf }: Traced, tensors: readonly Tensor[]): Tensor[] =>
     precision === undefined
-      ? program.run(tensors)
-      : withBackend(backendOfPrecision(precision), () => program.run(tensors));
+      ? program.run(tensors, nameOf)
+      : withBackend(backendOfPrecision(precision), () => program.run(tensors, nameOf));
   const remembered = new Map<string, Traced>();
   const stats = { traces: 0, hits: 0 };
   /** The last that served, which the next call is most likely to want again. */
@@ -112,23 +120,31 @@ export function compile<A extends unknown[], R>(
     const tensors: Tensor[] = [];
     if (recent !== undefined && matches(recent.pattern, args, tensors)) {
       stats.hits++;
-      const { program, rebuild } = recent.traced;
-      return rebuild(precision === undefined ? program.runMatched(tensors) : run(program, tensors)) as R;
+      const { traced } = recent;
+      const { program, rebuild, nameOf } = traced;
+      return rebuild(precision === undefined ? program.runMatched(tensors, nameOf) : run(traced, tensors)) as R;
     }
     const given = flattenArguments(args);
-    const { program, rebuild } = lookUp(given);
-    return rebuild(run(program, given.tensors)) as R;
+    const traced = lookUp(given);
+    return traced.rebuild(run(traced, given.tensors)) as R;
   };
   return Object.assign(compiled, {
     async: async (...args: A): Promise<R> => {
       const given = flattenArguments(args);
-      const { program, rebuild } = lookUp(given);
+      const traced = lookUp(given);
+      const { program, rebuild, nameOf } = traced;
       // The backend of a given precision never has to wait.
-      const results = precision === undefined ? await program.runLater(given.tensors) : run(program, given.tensors);
+      const results =
+        precision === undefined ? await program.runLater(given.tensors, nameOf) : run(traced, given.tensors);
       return rebuild(results) as R;
     },
     stats: stats,
     programFor: (...args: unknown[]) => lookUp(flattenArguments(args)).program,
+    dispose: () => {
+      recent = undefined;
+      for (const { program } of remembered.values()) program.dispose();
+      remembered.clear();
+    },
   });
 }
 
@@ -136,9 +152,9 @@ export function compile<A extends unknown[], R>(
 export function runOnce<R>(f: (...args: never[]) => R, args: readonly unknown[]): R {
   if (currentTrace() !== undefined) return f(...(args as never[]));
   const given = flattenArguments(args);
-  const { program, rebuild } = traceFunction(f, given);
+  const { program, rebuild, nameOf } = traceFunction(f, given);
   try {
-    return rebuild(program.run(given.tensors)) as R;
+    return rebuild(program.run(given.tensors, nameOf)) as R;
   } finally {
     program.dispose();
   }

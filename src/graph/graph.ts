@@ -7,6 +7,8 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { Attrs } from './engine.js';
 
+export { formatShape } from '../core/value.js';
+
 export interface Value {
   readonly node: Node;
   readonly index: number;
@@ -109,8 +111,6 @@ export const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) 
 
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i]);
-
-export const formatShape = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 
 /** The value all elements of a constant share, or undefined. */
 export function splatOf({ node }: Value): number | undefined {

@@ -1,32 +1,17 @@
 /**
  * A traced and simplified function, ready to run on whichever backend is active.
  *
- * Run on tensors it behaves like any tfjs op: its results belong to the current `tf.tidy`, and under tfjs's own tape
- * (`tf.grad`, `tf.variableGrads`, a tfjs optimizer) it enters that tape as one operation whose derivative is the
- * differentiated graph.
+ * Run on tensors it behaves like any tfjs op: its results belong to the current `tf.tidy`, and tfjs's own tape takes it up
+ * (`tape.ts`).
  */
 import * as tf from '@tensorflow/tfjs';
-import { backpropagate } from './differentiate.js';
-import { activeBackend, engineInternals, tapeIsOn, withBackend, withoutTape } from './engine.js';
+import { activeBackend, engineInternals, tapeIsOn, withBackend } from './engine.js';
 import { share, type Buffer, type Executable, type Executor } from './executor.js';
-import {
-  CAPTURED,
-  CONSTANT,
-  formatShape,
-  INPUT,
-  PRIMITIVE,
-  sameShape,
-  sizeOf,
-  type CapturedAttrs,
-  type ConstantAttrs,
-  type Graph,
-  type Spec,
-  type Value,
-} from './graph.js';
+import { CAPTURED, formatShape, PRIMITIVE, sameShape, type CapturedAttrs, type Graph } from './graph.js';
 import { interpreter } from './interpret.js';
 import { lonely, nested, type Gradual, type PrimitiveAttrs, type RunContext } from './primitive.js';
 import { forRunning, simplify } from './simplify.js';
-import { currentTrace, Trace, traceGraph } from './trace.js';
+import { adjointGraph, runTaped } from './tape.js';
 import type { Workspace } from './workspace.js';
 
 const EXECUTORS = Symbol.for('nullcline.executors');
@@ -146,23 +131,23 @@ export class Program {
   /** The captured tensors as buffers of the active backend. */
   capturedBuffers(): Buffer[] {
     if (this.captured.length === 0) return NO_BUFFERS;
-    return this.captured.map((t) => bufferOf(t, 'a captured tensor'));
+    return this.captured.map((t) => bufferOf(t, aCapturedTensor));
   }
 
   /** Run on tensors. */
-  run(inputs: readonly tf.Tensor[]): tf.Tensor[] {
+  run(inputs: readonly tf.Tensor[], nameOf: Naming = anArgument): tf.Tensor[] {
     this.checkInputs(inputs);
-    return this.runMatched(inputs);
+    return this.runMatched(inputs, nameOf);
   }
 
   /** The same where the caller knows that shapes and dtypes are right. */
-  runMatched(inputs: readonly tf.Tensor[]): tf.Tensor[] {
-    if (tapeIsOn()) return this.runTaped(inputs);
+  runMatched(inputs: readonly tf.Tensor[], nameOf: Naming = anArgument): tf.Tensor[] {
+    if (tapeIsOn()) return this.onTape(inputs, nameOf);
     const engine = engineInternals();
     const { backend } = activeBackend();
     // Loops, since this is what every call of a small compiled function spends its time on.
     const given = new Array<Buffer>(inputs.length);
-    for (let i = 0; i < inputs.length; i++) given[i] = bufferOf(inputs[i], 'an argument', engine, backend);
+    for (let i = 0; i < inputs.length; i++) given[i] = bufferOf(inputs[i], nameOf, i, engine, backend);
     const results = this.runBuffers(given);
     const tensors = new Array<tf.Tensor>(results.length);
     for (let i = 0; i < results.length; i++) tensors[i] = engine.makeTensorFromTensorInfo(results[i], backend);
@@ -173,13 +158,13 @@ export class Program {
    * Run on tensors, waiting where numbers cannot be read at once (WebGPU). The results belong to the caller; `tf.tidy` does not
    * reach across the wait, and tfjs's own tape records nothing.
    */
-  async runLater(inputs: readonly tf.Tensor[]): Promise<tf.Tensor[]> {
+  async runLater(inputs: readonly tf.Tensor[], nameOf: Naming = anArgument): Promise<tf.Tensor[]> {
     this.checkInputs(inputs);
     const executable = this.executable();
     const { context, end } = openContext();
     const { backend } = context;
     // Nobody may free them meanwhile.
-    const held = [...inputs.map((t) => bufferOf(t, 'an argument')), ...this.capturedBuffers()];
+    const held = [...inputs.map((t, i) => bufferOf(t, nameOf, i)), ...this.capturedBuffers()];
     const own = held.map((buffer) => share(backend, buffer));
     const [given, captured] = [own.slice(0, inputs.length), own.slice(inputs.length)];
     this.waiting++;
@@ -206,127 +191,44 @@ export class Program {
     });
   }
 
-  /**
-   * One operation on tfjs's tape. Its floating outputs are handed over as one vector, because `tf.customGrad` knows one
-   * output; what the function captured becomes explicit operands, because it differentiates nothing else.
-   */
-  private runTaped(inputs: readonly tf.Tensor[]): tf.Tensor[] {
-    const operands = [...inputs, ...this.captured];
-    const floating = operands.filter((t) => t.dtype === 'float32');
-    const outputs = this.graph.outputs;
-    const rest: tf.Tensor[] = [];
-    if (floating.length === 0 || !outputs.some((v) => v.dtype === 'float32')) {
-      return withoutTape(() => this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf));
-    }
-    // The derivative is computed where the value was, in the same precision.
-    const { name } = activeBackend();
-    const evaluate = tf.customGrad((...args) => {
-      const save = args.pop() as unknown as (tensors: tf.Tensor[]) => void;
-      const results = this.runBuffers(inputs.map((t) => bufferOf(t, 'an argument'))).map(tensorOf);
-      save(args as tf.Tensor[]); // only now: what a failing run had saved, tfjs would never free
-      results.forEach((t) => t.dtype !== 'float32' && rest.push(tf.keep(t)));
-      const pieces = results.filter((t) => t.dtype === 'float32').map((t) => tf.reshape(t, [-1]));
-      const value = pieces.length === 1 ? tf.clone(pieces[0]) : tf.concat(pieces);
-      const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] => {
-        let next = 0;
-        const given = operands.map((t) => (t.dtype === 'float32' ? saved[next++] : t));
-        const adjoint = this.adjointProgram();
-        try {
-          return withBackend(name, () => adjoint.run([...given, dy]));
-        } finally {
-          // The tape of tfjs outlives a program that ran only once.
-          if (this.disposed) adjoint.dispose();
-        }
-      };
-      return { value, gradFunc };
-    });
-    const vector = evaluate(...floating);
-    let offset = 0;
-    return outputs.map((v) => {
-      if (v.dtype !== 'float32') {
-        const t = rest.shift() as tf.Tensor;
-        t.kept = false;
-        return engineInternals().track(t);
-      }
-      const size = sizeOf(v.shape);
-      const piece = tf.slice(vector, [offset], [size]);
-      offset += size;
-      return tf.reshape(piece, v.shape);
+  private onTape(inputs: readonly tf.Tensor[], nameOf: Naming): tf.Tensor[] {
+    return runTaped({
+      graph: this.graph,
+      inputs,
+      captured: this.captured,
+      compute: () => this.runBuffers(inputs.map((t, i) => bufferOf(t, nameOf, i))).map(tensorOf),
+      pullBack: (operands) => this.pullBack(operands),
     });
   }
 
   /** (inputs, captured, cotangent of the outputs as one vector) -> cotangents of the floating inputs and captured. */
-  private adjointProgram(): Program {
-    if (this.adjoint !== undefined) return this.adjoint;
-    const capturedValues = this.graph.nodes.filter((n) => n.kernel === CAPTURED).map((n) => n.outputs[0]);
-    const operands: Spec[] = [...this.graph.inputs, ...capturedValues];
-    const floating = this.graph.outputs.filter((v) => v.dtype === 'float32');
-    const length = floating.reduce((n, v) => n + sizeOf(v.shape), 0);
-    const graph = traceGraph([...operands, { shape: [length], dtype: 'float32' }], (given) => {
-      const trace = currentTrace() as Trace;
-      const since = trace.nodes.length;
-      const xs = given.slice(0, operands.length);
-      const dy = given[operands.length];
-      const ys = replay(trace, this.graph, xs.slice(0, this.graph.inputs.length), xs.slice(this.graph.inputs.length));
-      let offset = 0;
-      const targets: { value: Value; dy: tf.Tensor }[] = [];
-      for (const y of ys) {
-        if (y.dtype !== 'float32') continue;
-        targets.push({ value: trace.valueOf(y), dy: tf.reshape(tf.slice(dy, [offset], [y.size]), y.shape) });
-        offset += y.size;
-      }
-      const wanted = xs.filter((x) => x.dtype === 'float32');
-      const grads = backpropagate(trace, targets, wanted.map((x) => trace.valueOf(x)), since); // prettier-ignore
-      return grads.map((g, i) => g ?? tf.zeros(wanted[i].shape));
-    });
-    return (this.adjoint = new Program(graph));
-  }
-}
-
-/** Record a graph again inside `trace`, on other tensors. Without `captured`, its captured tensors stay captured. */
-export function replay(
-  trace: Trace,
-  graph: Graph,
-  inputs: readonly tf.Tensor[],
-  captured?: readonly tf.Tensor[],
-): tf.Tensor[] {
-  const tensors = new Map<Value, tf.Tensor>();
-  graph.inputs.forEach((v, i) => tensors.set(v, inputs[i]));
-  let nextCaptured = 0;
-  for (const node of graph.nodes) {
-    const [out] = node.outputs;
-    if (node.kernel === INPUT) continue;
-    if (node.kernel === CAPTURED) {
-      tensors.set(out, captured?.[nextCaptured++] ?? (node.attrs as unknown as CapturedAttrs).tensor);
-    } else if (node.kernel === CONSTANT) {
-      const { values } = node.attrs as unknown as ConstantAttrs;
-      tensors.set(out, trace.tensorOf(trace.constant(values, out.shape, out.dtype)));
-    } else {
-      const operands = node.inputs.map((v) => tensors.get(v) as tf.Tensor);
-      if (node.kernel === PRIMITIVE) {
-        const { primitive } = node.attrs as unknown as PrimitiveAttrs;
-        trace.primitive(primitive, operands).forEach((t, i) => tensors.set(node.outputs[i], t));
-      } else {
-        const { inputNames } = node;
-        const arranged =
-          inputNames === null ? operands : Object.fromEntries(inputNames.map((name, i) => [name, operands[i]]));
-        const copy = trace.record(node.kernel, arranged, node.attrs);
-        copy.outputs.forEach((v, i) => tensors.set(node.outputs[i], trace.tensorOf(v)));
-      }
+  private pullBack(operands: readonly tf.Tensor[]): tf.Tensor[] {
+    this.adjoint ??= new Program(adjointGraph(this.graph));
+    try {
+      return this.adjoint.run(operands);
+    } finally {
+      // The tape of tfjs outlives a program that ran only once.
+      if (this.disposed) this.adjoint.dispose();
     }
   }
-  return graph.outputs.map((v) => tensors.get(v) as tf.Tensor);
 }
 
+/** What a message calls the tensor of that index: asked only when there is one. */
+export type Naming = (index: number) => string;
+const anArgument: Naming = () => 'an argument';
+const aCapturedTensor: Naming = () => 'a captured tensor';
+
 /** A tensor's buffer on the active backend; a tensor of another backend is moved first, as tfjs does. */
-export function bufferOf(
+function bufferOf(
   tensor: tf.Tensor,
-  what: string,
+  nameOf: Naming,
+  index = 0,
   engine = engineInternals(),
   backend = activeBackend().backend,
 ): Buffer {
   if (tensor.isDisposed) {
-    throw new Error(`${what} ${formatShape(tensor.shape)} has been disposed; keep it (tf.keep) as long as it is used`);
+    const what = `${nameOf(index)} ${formatShape(tensor.shape)}`;
+    throw new Error(`${what} has been disposed; keep it (tf.keep) as long as it is used`);
   }
   const info = engine.state.tensorInfo.get(tensor.dataId);
   if (info !== undefined && info.backend !== backend) engine.moveData(backend, tensor.dataId);
@@ -334,7 +236,7 @@ export function bufferOf(
 }
 
 /** Hand a buffer over to tfjs, which then frees it. */
-export function tensorOf(buffer: Buffer): tf.Tensor {
+function tensorOf(buffer: Buffer): tf.Tensor {
   return engineInternals().makeTensorFromTensorInfo(buffer, activeBackend().backend);
 }
 

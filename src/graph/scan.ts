@@ -15,7 +15,8 @@ import {
 } from '../core/tree.js';
 import { specsOf } from './arguments.js';
 import { formatShape, sameShape, type Spec } from './graph.js';
-import { Program, replay } from './program.js';
+import { Program } from './program.js';
+import { replay } from './replay.js';
 import { scanPrimitive } from './scan-primitive.js';
 import { simplify } from './simplify.js';
 import { currentTrace, type Trace, traceGraph } from './trace.js';

@@ -16,22 +16,23 @@ import {
 } from './graph.js';
 import type { PrimitiveAttrs } from './primitive.js';
 import { REWRITES } from './rewrites.js';
+import { attributeText, constantText } from './structure.js';
+
+/** Larger constants are not compared. */
+const MOST_ELEMENTS = 32;
 
 /** Text equal for nodes that compute the same; null for nodes that must stay apart. */
 function signature({ kernel, inputs, inputNames, attrs, outputs }: Node): string | null {
   if (kernel === PRIMITIVE || kernel === INPUT || kernel === CAPTURED) return null;
   if (kernel === CONSTANT) {
-    const { values, splat } = attrs as unknown as ConstantAttrs;
     const { shape, dtype } = outputs[0];
-    if (splat === undefined && values.length > 32) return null;
-    const content = splat === undefined ? Array.from(values as ArrayLike<number>, text).join() : text(splat);
-    return `${CONSTANT}|${dtype}|${shape.join()}|${content}`;
+    const content = constantText(attrs as unknown as ConstantAttrs, MOST_ELEMENTS);
+    return content === null ? null : `${CONSTANT}|${dtype}|${shape.join()}|${content}`;
   }
   const operands = inputs.map((v) => `${v.node.id}.${v.index}`).join();
-  return `${kernel}|${operands}|${inputNames?.join() ?? ''}|${JSON.stringify(attrs)}`;
+  const settings = attributeText(attrs);
+  return settings === null ? null : `${kernel}|${operands}|${inputNames?.join() ?? ''}|${settings}`;
 }
-
-const text = (x: number): string => (Object.is(x, -0) ? '-0' : String(x));
 
 export function simplify(graph: Graph): Graph {
   const replaced = new Map<Value, Value>();

@@ -269,7 +269,8 @@ class SymbolicBackend extends tf.KernelBackend {
 
   override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): object {
     const dataId = {};
-    this.trace.bind(dataId, this.trace.constant(values, shape, dtype));
+    // A copy: the caller may fill his array with other numbers afterwards.
+    this.trace.bind(dataId, this.trace.constant(values.slice(), shape, dtype));
     return dataId;
   }
 

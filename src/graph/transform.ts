@@ -13,7 +13,8 @@ import {
   type Tensor,
   type Tree,
 } from '../core/tree.js';
-import { describe, flag, nonNegativeInteger, parseOptions, z } from '../core/options.js';
+import { flag, nonNegativeInteger, parseOptions, z } from '../core/options.js';
+import { describe } from '../core/value.js';
 import { runOnce } from './compile.js';
 import { backpropagate } from './differentiate.js';
 import { currentTrace, Trace } from './trace.js';

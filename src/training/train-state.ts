@@ -4,9 +4,10 @@
  * A step is a function from one train state to the next. Forward pass, gradient and update are one compiled function.
  */
 import { layerToString } from '../core/print.js';
-import { describe, flag, parseOptions, z } from '../core/options.js';
+import { flag, parseOptions, z } from '../core/options.js';
 import { parameterLength, stateLength, type AnyLayer, type ParametersOf, type StatesOf } from '../core/layer.js';
 import { checkSameTree, disposeTree, type StateTree, type Tensor } from '../core/tree.js';
+import { describe } from '../core/value.js';
 import { compile, valueAndGrad, type Compiled } from '../graph/index.js';
 import type { Optimiser, OptimiserState } from '../optimisers/index.js';
 import type { Objective, TrainState } from './contract.js';

@@ -2,7 +2,7 @@
  * One block of memory for all intermediates of a program: each lives from the step that writes it to the last that reads
  * it, and two that do not live at the same time may lie in the same place.
  */
-import type { Step } from './plan.js';
+import type { Step } from './steps.js';
 import type { BufferSlot } from './views.js';
 
 const ALIGNMENT = 64;

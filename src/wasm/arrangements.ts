@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { sizeOf, type Node, type Value } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import { constant } from './emit/terms.js';
-import type { Planner } from './plan.js';
+import type { Planner } from './steps.js';
 import { stridedSliceOf } from '../graph/strided-slice.js';
 import { reshapeView, reverseView, rowMajor, sliceView, transposeView, whole, type View } from './views.js';
 

@@ -4,13 +4,14 @@
  */
 import { I32, i32, i32add, i32load, ModuleWriter, type Body, type Expr } from './emit/assembler.js';
 import { bytesOfKind } from './emit/access.js';
+import { convolutionFunction } from './emit/convolution.js';
 import { moveFunction } from './emit/indirect.js';
 import type { Lanes } from './emit/lanes.js';
 import { matMulFunction } from './emit/matmul.js';
 import { nestFunction } from './emit/nest.js';
 import { randomFunction } from './emit/random.js';
 import { MATH_IMPORTS } from './math/functions.js';
-import type { CallStep, Step } from './plan.js';
+import type { CallStep, Step } from './steps.js';
 import type { BufferSlot, View } from './views.js';
 
 /** What a program does one after the other: an exported function, or a call of the host. */
@@ -57,6 +58,7 @@ export function assemble(steps: readonly Step[], L: Lanes, addresses: Addresses)
 function functionOf(module: ModuleWriter, L: Lanes, step: Exclude<Step, CallStep>): number {
   if (step.type === 'nest') return nestFunction(module, L, step.spec);
   if (step.type === 'matmul') return matMulFunction(module, L, step.spec);
+  if (step.type === 'convolution') return convolutionFunction(module, L, step.spec);
   return step.type === 'move' ? moveFunction(module, L, step.spec) : randomFunction(module, L, step.spec);
 }
 

@@ -4,7 +4,7 @@
 import { formatShape, PRIMITIVE, sizeOf } from '../graph/graph.js';
 import type { PrimitiveAttrs } from '../graph/primitive.js';
 import type { Term } from './emit/terms.js';
-import type { CallStep, MatMulStep, MoveStep, NestStep, Plan, RandomStep, Step } from './plan.js';
+import type { CallStep, ConvolutionStep, MatMulStep, MoveStep, NestStep, Plan, RandomStep, Step } from './steps.js';
 import type { View } from './views.js';
 
 export interface Sizes {
@@ -53,7 +53,19 @@ function matmul({ spec, views }: MatMulStep, nameOf: Naming): Line {
   const packed = panels.length === 0 ? '' : `, ${panels.join(' and ')} in panels`;
   return {
     text: `${c} = ${ended.text}${batch}${packed}`,
-    flops: matrices * (spec.repeat?.count ?? 1) * rows * columns * (2 * inner + ended.flops),
+    flops: matrices * rows * columns * (2 * inner + ended.flops),
+  };
+}
+
+function convolution({ spec, views }: ConvolutionStep, nameOf: Naming): Line {
+  const { sizes, window, lanes, epilogue } = spec;
+  const [c, x, w, ...rest] = views.map(nameOf);
+  const places = window.map(({ size }) => size);
+  const sum = `convolution of ${x} with ${w}`;
+  const ended = epilogue === undefined ? { text: sum, flops: 0 } : formula(epilogue.term, [sum, ...rest]);
+  return {
+    text: `${c} = ${ended.text} for ${formatShape(sizes)} over ${formatShape(places)}, lanes along ${lanes}`,
+    flops: sizeOf(sizes) * (2 * sizeOf(places) + ended.flops),
   };
 }
 
@@ -81,6 +93,8 @@ function line(step: Step, nameOf: Naming): Line {
       return nest(step, nameOf);
     case 'matmul':
       return matmul(step, nameOf);
+    case 'convolution':
+      return convolution(step, nameOf);
     case 'move':
       return move(step, nameOf);
     case 'random':

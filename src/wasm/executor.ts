@@ -5,71 +5,76 @@ import type * as tf from '@tensorflow/tfjs';
 import type { Buffer, Executable, Executor } from '../graph/executor.js';
 import type { Graph } from '../graph/graph.js';
 import { interpreter } from '../graph/interpret.js';
-import type { RunContext } from '../graph/primitive.js';
+import type { Primitive, RunContext } from '../graph/primitive.js';
+import { primitivesOf } from '../graph/structure.js';
 import type { Workspace } from '../graph/workspace.js';
 import { NullclineBackend } from './backend.js';
 import { describePlan } from './describe.js';
 import { kindOf } from './elementwise.js';
-import { CompiledGraph, free, type Held } from './program.js';
 import { RawProgram } from './raw.js';
 import { RawWorkspace } from './raw-workspace.js';
+import { sharedPrograms, type SharedProgram, type SharedPrograms } from './shared.js';
 
-/** Memory of programs that are forgotten without having been disposed of. */
-const forgotten = new FinalizationRegistry<Held[]>((held) => {
-  held.forEach(free);
-});
+/** What an executable uses; apart from it, so that it can be let go after the executable is gone. */
+interface Lease {
+  readonly programs: SharedPrograms;
+  shared: SharedProgram | undefined;
+  /** On addresses with primitives of its own, whose runs may lie within each other: not shared. */
+  own: RawProgram | undefined;
+}
+
+function end(lease: Lease): void {
+  if (lease.shared !== undefined) lease.programs.release(lease.shared);
+  lease.own?.dispose();
+  lease.shared = lease.own = undefined;
+}
+
+/** Programs that are forgotten without having been disposed of. */
+const forgotten = new FinalizationRegistry<Lease>(end);
 
 export class WasmExecutable implements Executable {
-  /** One, and another for each run that begins within a run: a program has one arena. */
-  private readonly idle: CompiledGraph[] = [];
-  private readonly held: Held[] = [];
-  private onAddresses: RawProgram | undefined;
+  private readonly lease: Lease;
+  private readonly primitives: readonly Primitive[];
 
   constructor(
     private readonly graph: Graph,
     private readonly backend: NullclineBackend,
     private readonly backendName: string,
   ) {
-    forgotten.register(this, this.held, this);
+    this.primitives = primitivesOf(graph);
+    this.lease = { programs: sharedPrograms(backend, backendName), shared: undefined, own: undefined };
+    forgotten.register(this, this.lease);
   }
 
-  private compile(): CompiledGraph {
-    const compiled = new CompiledGraph(this.graph, this.backend, this.backendName);
-    this.held.push(compiled.held);
-    return compiled;
+  private get shared(): SharedProgram {
+    return (this.lease.shared ??= this.lease.programs.acquire(this.graph));
   }
 
   /** The same graph for callers that have addresses. */
   get raw(): RawProgram {
-    if (this.onAddresses === undefined) {
-      this.onAddresses = new RawProgram(this.graph, this.backend, this.backendName);
-      this.held.push(this.onAddresses.held);
-    }
-    return this.onAddresses;
+    if (this.primitives.length === 0) return this.shared.raw;
+    return (this.lease.own ??= new RawProgram(this.graph, this.backend, this.backendName));
   }
 
   describe(): string {
-    const compiled = this.idle.at(-1) ?? this.compile();
-    if (this.idle.length === 0) this.idle.push(compiled);
-    const { plan, arenaBytes, moduleBytes } = compiled;
+    const { idle } = this.shared;
+    if (idle.length === 0) idle.push(this.shared.compile());
+    const { plan, arenaBytes, moduleBytes } = idle[idle.length - 1];
     return describePlan(plan, { arenaBytes, moduleBytes, precision: this.backend.precision });
   }
 
   run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {
-    const compiled = this.idle.pop() ?? this.compile();
+    const { shared } = this;
+    const compiled = shared.idle.pop() ?? shared.compile();
     try {
-      return compiled.run(inputs, captured, context);
+      return compiled.run(inputs, captured, context, this.primitives);
     } finally {
-      this.idle.push(compiled);
+      shared.idle.push(compiled);
     }
   }
 
   dispose(): void {
-    forgotten.unregister(this);
-    this.held.splice(0).forEach(free);
-    this.idle.length = 0;
-    if (this.onAddresses !== undefined) this.onAddresses.dispose();
-    this.onAddresses = undefined;
+    end(this.lease);
   }
 }
 

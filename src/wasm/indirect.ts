@@ -6,7 +6,7 @@ import { sizeOf, type Node, type Value } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import { SITES, type MoveSpec } from './emit/indirect.js';
 import { constant } from './emit/terms.js';
-import type { Planner } from './plan.js';
+import type { Planner } from './steps.js';
 import { rowMajor, type View } from './views.js';
 
 type Plan = (planner: Planner, node: Node) => boolean;

@@ -18,10 +18,6 @@ import { ARRANGEMENTS } from './arrangements.js';
 import { CONVOLUTIONS } from './convolutions.js';
 import { elementwiseTerm, isElementwise, kindOf } from './elementwise.js';
 import type { Kind } from './emit/access.js';
-import type { MoveSpec } from './emit/indirect.js';
-import type { MatMulSpec } from './emit/matmul.js';
-import type { NestSpec } from './emit/nest.js';
-import type { RandomSpec } from './emit/random.js';
 import { constant, loadLeaf, type Term } from './emit/terms.js';
 import { fuseEpilogues } from './epilogues.js';
 import { INDIRECT } from './indirect.js';
@@ -30,69 +26,14 @@ import { planMatMul } from './products.js';
 import { RANDOM } from './random.js';
 import { planReduction } from './reductions.js';
 import { SCANS } from './scans.js';
-import { broadcastStrides, isContiguous, reshapeView, whole, type BufferSlot, type View } from './views.js';
-
-export interface NestStep {
-  readonly type: 'nest';
-  readonly spec: NestSpec;
-  /** The result first, then the operands. */
-  readonly views: readonly View[];
-}
-
-export interface MatMulStep {
-  readonly type: 'matmul';
-  readonly spec: MatMulSpec;
-  /** C, A, B, and the operands of the epilogue. */
-  readonly views: readonly [View, View, View, ...View[]];
-}
-
-/** Slices moved to or from places that are numbers in memory. */
-export interface MoveStep {
-  readonly type: 'move';
-  readonly spec: MoveSpec;
-  /** The result, what is moved, the indices. */
-  readonly views: readonly [View, View, View];
-}
-
-/** Random numbers of one key. */
-export interface RandomStep {
-  readonly type: 'random';
-  readonly spec: RandomSpec;
-  /** The result, the key. */
-  readonly views: readonly [View, View];
-}
-
-/** Run by the host, between two stretches of generated code. */
-export interface CallStep {
-  readonly type: 'call';
-  readonly node: Node;
-  readonly inputs: readonly View[];
-  readonly outputs: readonly BufferSlot[];
-}
-
-export type Step = NestStep | MatMulStep | MoveStep | RandomStep | CallStep;
-
-export interface Plan {
-  readonly steps: readonly Step[];
-  readonly constants: readonly Value[];
-  /** Outputs that are an input or a captured tensor as they are: the table's entry; null where the program writes them. */
-  readonly shared: readonly (number | null)[];
-  readonly inputCount: number;
-  readonly capturedCount: number;
-}
-
-/** A term, and the views that its leaves read, as tensors of `shape`. */
-export interface Lazy {
-  readonly shape: readonly number[];
-  readonly term: Term;
-  readonly leaves: readonly View[];
-}
+import type { Lazy, Plan, Planner as Planning, Step } from './steps.js';
+import { broadcastStrides, isContiguous, reshapeView, whole, type View } from './views.js';
 
 /** Longer terms are computed and stored. */
 const MOST_LEAVES = 12;
 const LONGEST = 120;
 
-export class Planner {
+export class Planner implements Planning {
   readonly steps: Step[] = [];
   private readonly views = new Map<Value, View>();
   private readonly pending = new Map<Value, Lazy>();

@@ -15,7 +15,8 @@ import {
   type Value,
 } from '../graph/graph.js';
 import { interpreter, share } from '../graph/interpret.js';
-import type { PrimitiveAttrs, RunContext } from '../graph/primitive.js';
+import type { Primitive, RunContext } from '../graph/primitive.js';
+import { primitivesOf } from '../graph/structure.js';
 import { layOut } from './arena.js';
 import { assemble, type Stage } from './assemble.js';
 import type { NullclineBackend } from './backend.js';
@@ -23,10 +24,14 @@ import { F32X4, F64X2 } from './emit/lanes.js';
 import { lower } from './lower.js';
 import { HOST_FUNCTIONS } from './math/functions.js';
 import { describeProgram, withProgram } from './memory-errors.js';
-import { Planner, type CallStep, type Plan } from './plan.js';
+import { Planner } from './plan.js';
+import type { CallStep, Plan } from './steps.js';
 import { isContiguous, type BufferSlot, type View } from './views.js';
 
-export type Runnable = { readonly run: () => void } | { readonly call: CallStep; readonly node: Executable };
+/** A stretch of generated code, or what the host runs between two of them. */
+export type Runnable = { readonly run: () => void } | { readonly call: CallStep; readonly execute: Execute };
+
+type Execute = (operands: Buffer[], run: Bindings) => Buffer[];
 
 /** What a program holds on the heap; apart from it, so that it can be freed after the program is gone. */
 export interface Held {
@@ -50,6 +55,11 @@ export class CompiledGraph {
   readonly table: number;
   private readonly fixed = new Map<BufferSlot, number>();
   private readonly describe: () => string;
+  /** Bytes on the heap. */
+  heldBytes = 0;
+  private readonly primitives: readonly Primitive[];
+  /** The primitives' attributes: they stay when a node is copied. */
+  private readonly places: readonly Node['attrs'][];
   private readonly outputs: readonly { shape: number[]; dtype: tf.DataType; bytes: number }[];
 
   constructor(
@@ -60,6 +70,8 @@ export class CompiledGraph {
   ) {
     const { heap, precision } = backend;
     this.describe = () => describeProgram(graph);
+    this.primitives = primitivesOf(graph);
+    this.places = graph.nodes.filter(({ kernel }) => kernel === PRIMITIVE).map(({ attrs }) => attrs);
     let needs = 0;
     const plan = new Planner(lower(graph), precision / 8, mayShare).plan();
     this.plan = plan;
@@ -94,6 +106,7 @@ export class CompiledGraph {
   private allocate(bytes: number): number {
     const pointer = this.backend.heap.allocate(bytes);
     this.held.pointers.push(pointer);
+    this.heldBytes += bytes;
     return pointer;
   }
 
@@ -113,23 +126,29 @@ export class CompiledGraph {
     if ('run' in stage) return { run: exports[stage.run] as () => void };
     const { node: given } = stage.call;
     if (given.kernel === PRIMITIVE) {
-      const { primitive } = given.attrs as unknown as PrimitiveAttrs;
-      const run: Executable['run'] = (operands, _, context) => primitive.run(operands, context);
-      return { call: stage.call, node: { run, dispose: () => undefined } };
+      const place = this.places.indexOf(given.attrs);
+      return { call: stage.call, execute: (operands, run) => run.primitives[place].run(operands, run.context) };
     }
     const node = interpreter.prepare(alone(given), this.backend, backendName);
     this.held.nodes.push(node);
-    return { call: stage.call, node };
+    return { call: stage.call, execute: (operands, run) => node.run(operands, [], run.context) };
   }
 
-  run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {
+  /** @param primitives - Those to run in the places of the graph's own, in their order. */
+  run(
+    inputs: readonly Buffer[],
+    captured: readonly Buffer[],
+    context: RunContext,
+    primitives: readonly Primitive[] = this.primitives,
+  ): Buffer[] {
     const { backend, outputs, plan } = this;
     const { heap } = backend;
     const { inputCount, capturedCount, shared } = plan;
     const tables = inputCount + capturedCount;
     const pointers = new Array<number>(tables + outputs.length);
-    for (let i = 0; i < inputCount; i++) pointers[i] = backend.pointerOf(inputs[i].dataId);
-    for (let i = 0; i < capturedCount; i++) pointers[inputCount + i] = backend.pointerOf(captured[i].dataId);
+    for (let i = 0; i < inputCount; i++) pointers[i] = backend.pointerOf(inputs[i].dataId, inputs[i].dtype);
+    for (let i = 0; i < capturedCount; i++)
+      pointers[inputCount + i] = backend.pointerOf(captured[i].dataId, captured[i].dtype);
     let allocated = 0;
     try {
       for (; allocated < outputs.length; allocated++) {
@@ -138,7 +157,7 @@ export class CompiledGraph {
       const words = heap.i32;
       const at = this.table / 4;
       for (let i = 0; i < pointers.length; i++) words[at + i] = pointers[i];
-      this.runStages({ inputs, captured, pointers, context });
+      this.runStages({ inputs, captured, pointers, context, primitives });
     } catch (error) {
       for (let i = 0; i < allocated; i++) if (shared[i] === null) heap.release(pointers[tables + i]);
       const bytes = outputs.reduce((n, output) => n + output.bytes, 0);
@@ -165,13 +184,13 @@ export class CompiledGraph {
     const pointers = Array.from(
       this.backend.heap.i32.subarray(at, at + inputCount + capturedCount + this.outputs.length),
     );
-    this.runStages({ inputs: [], captured: [], pointers, context });
+    this.runStages({ inputs: [], captured: [], pointers, context, primitives: this.primitives });
   }
 
   private runStages(run: Bindings): void {
     for (const stage of this.stages) {
       if ('run' in stage) stage.run();
-      else this.call(stage.call, stage.node, run);
+      else this.call(stage.call, stage.execute, run);
     }
   }
 
@@ -187,7 +206,7 @@ export class CompiledGraph {
   }
 
   /** Run one node of the graph on buffers of its own. */
-  private call({ node, inputs: views, outputs }: CallStep, executable: Executable, run: Bindings): void {
+  private call({ node, inputs: views, outputs }: CallStep, execute: Execute, run: Bindings): void {
     const { backend } = this;
     const { heap, precision } = backend;
     const made: Buffer[] = [];
@@ -204,7 +223,7 @@ export class CompiledGraph {
         made.push(buffer);
         return buffer;
       });
-      const results = executable.run(operands, [], run.context);
+      const results = execute(operands, run);
       made.push(...results);
       results.forEach(({ dataId }, i) => {
         const from = backend.pointerOf(dataId);
@@ -225,6 +244,7 @@ interface Bindings {
   readonly captured: readonly Buffer[];
   readonly pointers: readonly number[];
   readonly context: RunContext;
+  readonly primitives: readonly Primitive[];
 }
 
 /** Is the view all of the buffer, in order? */

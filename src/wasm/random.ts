@@ -4,7 +4,7 @@
 import { normalCdf } from '../core/gaussian.js';
 import { sizeOf, type Node } from '../graph/graph.js';
 import type { Form } from './emit/random.js';
-import type { Planner } from './plan.js';
+import type { Planner } from './steps.js';
 import type { View } from './views.js';
 
 type Plan = (planner: Planner, node: Node) => boolean;

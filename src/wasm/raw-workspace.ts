@@ -53,8 +53,8 @@ export class RawWorkspace implements Workspace {
     return { shape, dtype, pointer: 0, bytes: sizeOf(shape) * this.bytesOf(dtype) };
   }
 
-  bind(slot: Cell, { dataId }: tf.TensorInfo): void {
-    (slot as RawCell).pointer = this.backend.pointerOf(dataId);
+  bind(slot: Cell, { dataId, dtype }: tf.TensorInfo): void {
+    (slot as RawCell).pointer = this.backend.pointerOf(dataId, dtype);
   }
 
   part(slot: Cell, whole: Cell, first: number): void {
@@ -91,7 +91,7 @@ export class RawWorkspace implements Workspace {
   }
 
   private pointersOf(buffers: readonly tf.TensorInfo[]): number[] {
-    return buffers.map(({ dataId }) => this.backend.pointerOf(dataId));
+    return buffers.map(({ dataId, dtype }) => this.backend.pointerOf(dataId, dtype));
   }
 
   private runOnBuffers(

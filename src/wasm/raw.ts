@@ -58,6 +58,10 @@ export class RawProgram {
     return this.compiled.held;
   }
 
+  get heldBytes(): number {
+    return this.compiled.heldBytes;
+  }
+
   /** It must not run any more. */
   disposed = false;
 

@@ -7,7 +7,7 @@ import { sizeOf } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import type { ReduceOp } from './emit/nest.js';
 import { cast } from './emit/terms.js';
-import type { Lazy, Planner } from './plan.js';
+import type { Lazy, Planner } from './steps.js';
 import { broadcastStrides, rowMajor, type View } from './views.js';
 
 const OPS: Readonly<Record<string, ReduceOp | undefined>> = {

@@ -6,7 +6,7 @@ import type { Node } from '../graph/graph.js';
 import { sizeOf } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import { apply, cast, constant, loadLeaf } from './emit/terms.js';
-import type { Planner } from './plan.js';
+import type { Planner } from './steps.js';
 import { broadcastStrides, reverseView, sliceView, transposeView, type View } from './views.js';
 
 type Plan = (planner: Planner, node: Node) => boolean;

@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../graph/graph.js';
 import { fill } from './indirect.js';
-import type { Planner } from './plan.js';
+import type { Planner } from './steps.js';
 import { sliceView, type View } from './views.js';
 
 /** How one axis is cut into windows. */

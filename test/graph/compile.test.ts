@@ -87,6 +87,52 @@ describe('compile', () => {
     expect(f.stats.traces).to.equal(4);
   });
 
+  inTidy('lets its programs go, and traces anew afterwards', () => {
+    let runs = 0;
+    const f = compile((x: Tensor) => {
+      runs++;
+      return tf.add(tf.mul(x, x), tf.tensor1d([1, 2]));
+    });
+    f.dispose(); // before there is anything
+    const ids = tf.backend().numDataIds();
+    for (let round = 1; round <= 3; round++) {
+      const x = tf.tensor1d([3, 4]);
+      const ys = [f(x), f(x), f(tf.tensor1d([5]))];
+      expectClose(ys[1], [10, 18]);
+      expect(runs, 'traces').to.equal(2 * round);
+      f.dispose();
+      f.dispose();
+      expectClose(ys[0], [10, 18], {}, 'a result outlives the program');
+      expect(f.stats).to.deep.equal({ traces: 2 * round, hits: round });
+      tf.dispose([x, ys]);
+    }
+    expect(tf.backend().numDataIds()).to.equal(ids + 3); // the inputs of the other signature
+  });
+
+  inTidy('can be let go while the tape of tfjs still needs its derivative', () => {
+    const f = compile((x: Tensor) => tf.square(x));
+    const slope = tf.grad((x: Tensor) => {
+      const y = f(x);
+      f.dispose();
+      return tf.sum(y);
+    });
+    expectClose(slope(tf.tensor1d([3, -1])), [6, -2]);
+    expectClose(slope(tf.tensor1d([5, 2])), [10, 4]);
+  });
+
+  it('ends a call that is waiting before it lets its program go', async () => {
+    const x = tf.tensor1d([1, 2]);
+    const f = compile((y: Tensor) => tf.add(tf.exp(y), tf.tensor1d([1, 2])));
+    const before = tf.backend().numDataIds();
+    const waiting = f.async(x);
+    f.dispose();
+    const y = await waiting;
+    expectClose(y, [Math.E + 1, Math.E ** 2 + 2], { rtol: 1e-6 });
+    y.dispose();
+    expect(tf.backend().numDataIds()).to.equal(before);
+    x.dispose();
+  });
+
   inTidy('reads captured tensors and variables afresh', () => {
     const c = tf.scalar(2);
     const v = tf.variable(tf.tensor1d([1, 1]));

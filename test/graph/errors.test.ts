@@ -104,6 +104,40 @@ describe('errors of traced functions', () => {
     tf.unregisterKernel(kernelName, 'cpu');
   });
 
+  it('a disposed argument is named by its place, however the function is called', async () => {
+    const args = (): [Tensor, { layer1: { weight: Tensor } }, readonly [Tensor, readonly [{ b: Tensor }]]] => [
+      tf.ones([1, 2]),
+      { layer1: { weight: tf.ones([2, 50]) } },
+      [tf.ones([50]), [{ b: tf.ones([1]) }]],
+    ];
+    const f = (x: Tensor, p: { layer1: { weight: Tensor } }, [c, [{ b }]]: ReturnType<typeof args>[2]): Tensor =>
+      tf.sum(tf.add(tf.mul(tf.matMul(x, p.layer1.weight), c), b));
+    const PLACES: readonly [path: string, of: (a: ReturnType<typeof args>) => Tensor][] = [
+      ['argument 0 [1, 2]', ([x]) => x],
+      ['argument 1.layer1.weight [2, 50]', ([, p]) => p.layer1.weight],
+      ['argument 2[0] [50]', ([, , list]) => list[0]],
+      ['argument 2[1][0].b [1]', ([, , list]) => list[1][0].b],
+    ];
+    const compiled = compile(f);
+    for (const [path, of] of PLACES) {
+      const given = args();
+      const message = `${path} has been disposed; keep it (tf.keep) as long as it is used`;
+      of(given).dispose();
+      const says = (call: () => unknown, how: string): void => {
+        expect(() => {
+          tf.tidy(() => void call());
+        }, how).to.throw(message);
+      };
+      says(() => compiled(...given), 'compiled');
+      says(() => compiled(...given), 'compiled, again');
+      says(() => tf.grad((x: Tensor) => tf.mul(x, compiled(...given)))(tf.scalar(1)), 'under the tape');
+      says(() => grad(f as (...xs: unknown[]) => Tensor)(...given), 'grad');
+      const failure = await compiled.async(...given).catch((error: unknown) => error);
+      expect((failure as Error).message, 'async').to.equal(message);
+      tf.dispose(given as unknown as tf.TensorContainer);
+    }
+  });
+
   it('an asynchronous function is refused', () => {
     const f = compile((x: Tensor) => Promise.resolve(x));
     expect(() => f(tf.scalar(1))).to.throw(/returned a promise; it must be synchronous/);

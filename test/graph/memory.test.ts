@@ -83,7 +83,12 @@ describe('memory', () => {
 
   const compiled = (f: (...args: never[]) => unknown, args: () => unknown[]) => () => {
     const g = compile(f as (...args: unknown[]) => unknown);
-    return { f: () => g(...args()), dispose: () => { g.programFor(...args()).dispose(); } }; // prettier-ignore
+    return {
+      f: () => g(...args()),
+      dispose: () => {
+        g.dispose();
+      },
+    };
   };
   keeps(
     'a compiled gradient',

@@ -29,6 +29,19 @@ describe('explain on the compiled backend', () => {
     });
   });
 
+  it('prints convolutions with their epilogue', () => {
+    tf.tidy(() => {
+      const w = tf.ones<tf.Rank.R4>([3, 3, 2, 4]);
+      const b = tf.ones([4]);
+      const f = compile((x: tf.Tensor) => tf.relu(tf.add(tf.conv2d(x as tf.Tensor4D, w, 1, 'valid'), b)));
+      const text = compiledPart(f as never, tf.ones([1, 5, 6, 2]));
+      expect(text).to.match(
+        /add\(convolution of in0 with captured0, captured1\), 0\) for \[1, 3, 4, 4\] over \[3, 3, 2\], lanes along channels/,
+      );
+      expect(text).to.match(/1824 flops/); // 3 x 4 x 4 x (2 x 3 x 3 x 2 + 2)
+    });
+  });
+
   it('prints products with their epilogue, and what the host runs and why', () => {
     tf.tidy(() => {
       const w = tf.ones([2, 50]);

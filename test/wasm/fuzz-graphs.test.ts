@@ -164,7 +164,11 @@ function windowed({ values, weights, key }: Stock, random: Random): tf.Tensor {
   const outputs = pick(random, [1, 2, 3, 5]);
   const count = size[0] * size[1] * channels * outputs;
   const average = (y: tf.Tensor): tf.Tensor => y.mul(1 / (size[0] * size[1] * channels));
-  const filter = (last: number): Image => weights.slice(0, size[0] * size[1] * channels * last).reshape<Image>([...size, channels, last]); // prettier-ignore
+  // Not from the beginning: what is a part of another tensor lies at an offset.
+  const filter = (last: number): Image => {
+    const length = size[0] * size[1] * channels * last;
+    return weights.slice(length % 56, length).reshape<Image>([...size, channels, last]);
+  };
   const attrs = { strides, pad, dataFormat: 'NHWC', dimRoundingMode: undefined };
   return pick(random, [
     () => tf.maxPool(image, size, strides, pad),

@@ -14,6 +14,8 @@ export interface Ending {
   /** The best state found; read before the session is used again. */
   readonly u: Cell;
   readonly retcode: NonlinearRetcode;
+  /** `f(u)` of a fixed point, where it is there. */
+  readonly image?: Cell;
   /** What went wrong, where the algorithm knows more than the retcode says. */
   readonly reason?: string;
 }
@@ -45,6 +47,8 @@ export interface NonlinearAlgorithm {
    * `watch.evaluations`, and lets the watch judge each residual.
    */
   readonly open: (session: Session, watch: Watch) => () => Solving;
+  /** True where a solve that succeeds nearly always ends with `f(u)` at hand, in {@link Ending.image}. */
+  readonly keepsImage?: boolean;
   /** Absent where the iterations cannot be recorded. */
   readonly recorded?: Recorded;
 }

@@ -14,6 +14,9 @@
  * An iteration is one program: the update with the coefficients of the iteration before, the map, the new differences
  * and their inner
  * products. Between two of them the host solves the m by m system.
+ *
+ * At a local minimum of `|r|` that is not zero acceleration is caught, as Newton's method is, where plain iteration goes through (see
+ * termination.ts). So plain iteration takes over when acceleration gets no further, until the residual is smaller than ever before.
  */
 import * as tf from '@tensorflow/tfjs';
 import { constant } from '../../src/core/constant.js';
@@ -22,7 +25,7 @@ import type { Tensor } from '../../src/core/tree.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from './algorithm.js';
 import { Mixing } from './mixing.js';
 import { computesInDoubles } from './precision.js';
-import type { Session } from './session.js';
+import type { Session, Step } from './session.js';
 import type { Watch } from './termination.js';
 
 export interface AndersonOptions {
@@ -45,6 +48,12 @@ const OPTIONS = z.strictObject({
   restart: positiveInteger.optional(),
   safeguard: numberThat((x) => x > 1, 'a number above 1 or Infinity').default(100),
 });
+
+/** Plain iteration takes over when the best residual has not fallen for that many iterations, */
+const WAIT = 20;
+
+/** and goes on until it has fallen to this fraction. */
+const LOWER = 0.9;
 
 const inner = (a: Tensor, b: Tensor): Tensor => tf.sum(tf.mul(a, b));
 
@@ -76,6 +85,8 @@ export function anderson(options: AndersonOptions = {}): NonlinearAlgorithm {
       const zero = tf.zerosLike(u0);
       return [tf.clone(u0), ...Array.from({ length: 2 * m + 1 }, () => zero)];
     });
+    /** Goes back to the best state. Seldom needed, and so traced when it is. */
+    let back: Step | undefined;
     const name = `anderson ${m} ${damping} ${maximal}`;
     const step = session.step(
       name,
@@ -104,6 +115,9 @@ export function anderson(options: AndersonOptions = {}): NonlinearAlgorithm {
       let used = 0;
       let newest = -1;
       let since = 0;
+      let plain = false;
+      /** The best residual when plain iteration last took over. */
+      let turn = Infinity;
       gamma.fill(0);
       start.run();
       for (;;) {
@@ -114,8 +128,18 @@ export function anderson(options: AndersonOptions = {}): NonlinearAlgorithm {
         else numbers.accept(yield numbers.cells[0]);
         const retcode = watch.judge(values[2 * m + 2], values[2 * m + 3]);
         if (watch.improved) ws.swap(u, best);
-        if (retcode !== null) return { u: best, retcode };
-        if (watch.last > safeguard * watch.best || since >= restart) {
+        const lost: boolean = plain && retcode === 'Unstable';
+        if (retcode !== null && !lost) return { u: best, retcode, ...(watch.improved ? { image: y } : {}) };
+        const far = safeguard * Math.max(watch.first, safeguard * watch.best);
+        const astray: boolean = lost || (plain && watch.last > far);
+        const fallen = watch.best < LOWER * turn;
+        if (plain) plain = !astray && !fallen;
+        else if (fallen && watch.iterations - watch.fellAt >= WAIT) {
+          plain = true;
+          turn = watch.best;
+          watch.renewPatience();
+        }
+        if (plain || astray || watch.last > safeguard * watch.best || since >= restart) {
           used = since = 0;
           newest = -1;
         } else if (watch.iterations > 0 && since++ >= 0 && values[2 * m] > 0) {
@@ -133,8 +157,12 @@ export function anderson(options: AndersonOptions = {}): NonlinearAlgorithm {
         mixing.solve(used, newest);
         ws.swap(y, yBefore);
         ws.swap(r, rBefore);
+        if (astray) {
+          back ??= session.step('anderson back', [best], [yBefore, rBefore], ([x]) => [tf.clone(x), tf.zerosLike(x)]);
+          back.run();
+        }
       }
     };
   };
-  return defineAlgorithm({ name: 'anderson', solves: ['fixedPoint'], open });
+  return defineAlgorithm({ name: 'anderson', solves: ['fixedPoint'], open, keepsImage: true });
 }

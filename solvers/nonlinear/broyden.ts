@@ -11,6 +11,7 @@ import { nonNegativeInteger, numberThat, oneOf, parseOptions, z } from '../../sr
 import type { Tensor } from '../../src/core/tree.js';
 import { sizeOf } from '../../src/graph/graph.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from './algorithm.js';
+import { Iterate } from './iterate.js';
 import { computesInDoubles } from './precision.js';
 import type { Session } from './session.js';
 import type { Maps } from './system.js';
@@ -110,18 +111,12 @@ export function broyden(options: BroydenOptions = {}): NonlinearAlgorithm {
   const open = (session: Session, watch: Watch): (() => Solving) => {
     const { ws, system } = session;
     const n = sizeOf(system.state.shape);
-    const [u, r, next, nextR, best] = Array.from({ length: 5 }, () => session.cell());
+    const iterate = new Iterate(session, watch);
+    const { u, r, next, nextR } = iterate;
     const [h, nextH] = [session.cell([n, n]), session.cell([n, n])];
-    const first = session.numbers(2);
     const numbers = session.numbers(4);
     const negligible = computesInDoubles(ws.backend) ? 2 ** -39 : 2 ** -17.25; // eps^(3/4)
 
-    const load = session.loader(u);
-    const begin = session.step('broyden residual', [u], [r, ...first.cells], ([x], maps) => {
-      const image = maps.image(x);
-      const residual = maps.residual(x, image);
-      return [residual, ...first.pack(watch.measure(residual, image))];
-    });
     const guess = session.step(`broyden guess ${initialJacobian} ${alpha}`, [u, r], [h], ([x, residual], maps) => {
       if (initialJacobian === 'true') return [inverse(jacobian(x, maps))];
       return [tf.mul(tf.eye(n), firstScale(x, residual, system.kind, alpha))];
@@ -146,15 +141,8 @@ export function broyden(options: BroydenOptions = {}): NonlinearAlgorithm {
     );
 
     return function* (): Solving {
-      load.run();
-      begin.run();
-      watch.evaluations++;
-      if (ws.immediate) first.read();
-      else first.accept(yield first.cells[0]);
-      let retcode = watch.judge(first.values[0], first.values[1]);
-      if (retcode !== null) return { u, retcode };
-      // `best` is written only when an iterate is left behind that is the best so far.
-      let holder = u;
+      let retcode = yield* iterate.start();
+      if (retcode !== null) return iterate.end(retcode);
       let resets = 0;
       let idle = 0;
       guess.run();
@@ -164,19 +152,15 @@ export function broyden(options: BroydenOptions = {}): NonlinearAlgorithm {
         if (ws.immediate) numbers.read();
         else numbers.accept(yield numbers.cells[0]);
         const [residual, image, moved, changed] = numbers.values;
-        retcode = watch.judge(residual, image);
-        if (watch.improved) holder = u;
-        else if (holder === u) {
-          ws.swap(u, best);
-          holder = best;
-        }
-        ws.swap(u, next);
-        ws.swap(r, nextR);
+        retcode = iterate.advance(residual, image);
         ws.swap(h, nextH);
-        if (retcode !== null) return { u: holder, retcode };
+        if (retcode !== null) return iterate.end(retcode);
         idle = moved < negligible || changed < negligible ? idle + 1 : 0;
         if (idle >= IDLE_STEPS) {
-          if (resets++ >= maxResets) return { u: holder, retcode: 'ConvergenceFailure', reason: `its approximation of the Jacobian was given up ${maxResets} times (maxResets)` }; // prettier-ignore
+          if (resets++ >= maxResets) {
+            const reason = `its approximation of the Jacobian was given up ${maxResets} times (maxResets)`;
+            return iterate.end('ConvergenceFailure', reason);
+          }
           idle = 0;
           guess.run();
         }

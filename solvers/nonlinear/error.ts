@@ -65,7 +65,7 @@ function advice(radius: number | undefined, retcode: NonlinearRetcode, algorithm
     return `. The map does not contract there: the spectral radius of df/du is about ${rho}, and plain iteration needs it below 1. Try ${other}newtonKrylov(), or make the map contract (spectralNorm of its weights, Jacobian regularisation)`;
   }
   if (retcode === 'Stalled') {
-    return `. The spectral radius of df/du is about ${rho} there: the tolerance is probably below what the precision allows, or f jumps`;
+    return `. The spectral radius of df/du is about ${rho} there: the tolerance is probably below what the precision allows, or f jumps, or the residual has a minimum there that is not zero: start elsewhere`;
   }
   const faster = algorithm === 'picard' ? 'anderson() instead of picard(), or ' : '';
   return `. The spectral radius of df/du is about ${rho} there, so convergence is ${radius > 0.9 ? 'slow' : 'to be expected'}: try ${faster}more iterations (maxIters) or a looser tolerance`;

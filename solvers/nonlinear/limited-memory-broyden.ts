@@ -8,6 +8,7 @@ import { parseOptions, positiveInteger, z } from '../../src/core/options.js';
 import type { Tensor } from '../../src/core/tree.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from './algorithm.js';
 import { divided, firstScale, inner, nonZero } from './broyden.js';
+import { Iterate } from './iterate.js';
 import type { Session } from './session.js';
 import type { Watch } from './termination.js';
 
@@ -31,17 +32,12 @@ export function limitedMemoryBroyden(
     const { ws, system } = session;
     const places = (count: number) => Array.from({ length: count }, () => session.cell());
     const [left, right] = [places(m), places(m)];
-    const [u, r, s, next, nextR, nextS, newLeft, newRight, best] = places(9);
+    const iterate = new Iterate(session, watch);
+    const { u, r, next, nextR } = iterate;
+    const [s, nextS, newLeft, newRight] = places(4);
     const [scale, secant] = [session.cell([]), session.cell([])];
-    const first = session.numbers(2);
     const numbers = session.numbers(2);
 
-    const load = session.loader(u);
-    const begin = session.step('limited broyden residual', [u], [r, ...first.cells], ([x], maps) => {
-      const image = maps.image(x);
-      const residual = maps.residual(x, image);
-      return [residual, ...first.pack(watch.measure(residual, image))];
-    });
     // A first guess of the inverse Jacobian, without corrections, and the step by it.
     const guess = session.step(
       `limited broyden guess ${m} ${alpha}`,
@@ -91,30 +87,17 @@ export function limitedMemoryBroyden(
     );
 
     return function* (): Solving {
-      load.run();
-      begin.run();
-      watch.evaluations++;
-      if (ws.immediate) first.read();
-      else first.accept(yield first.cells[0]);
-      let retcode = watch.judge(first.values[0], first.values[1]);
-      let holder = u;
+      let retcode = yield* iterate.start();
+      if (retcode !== null) return iterate.end(retcode);
       let used = 0;
-      if (retcode !== null) return { u, retcode };
       guess.run();
       for (;;) {
         step.run();
         watch.evaluations++;
         if (ws.immediate) numbers.read();
         else numbers.accept(yield numbers.cells[0]);
-        retcode = watch.judge(numbers.values[0], numbers.values[1]);
-        if (watch.improved) holder = u;
-        else if (holder === u) {
-          ws.swap(u, best);
-          holder = best;
-        }
-        ws.swap(u, next);
-        ws.swap(r, nextR);
-        if (retcode !== null) return { u: holder, retcode };
+        retcode = iterate.advance(numbers.values[0], numbers.values[1]);
+        if (retcode !== null) return iterate.end(retcode);
         if (used === m) {
           used = 0;
           reset.run();

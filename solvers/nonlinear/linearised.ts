@@ -26,8 +26,8 @@ class Derivative {
     point: Cell,
     build: (own: Tensor[], maps: Maps) => readonly Tensor[],
   ) {
-    const { ws, system, operands } = session;
-    this.programs = system.program(name, [from, point], build, 1);
+    const { ws, operands } = session;
+    this.programs = session.program(name, [from, point], build, 1);
     const { prologue, used } = this.programs;
     this.ahead = prologue === null ? [] : prologue.graph.outputs.map(({ shape, dtype }) => ws.cell(shape, dtype));
     this.fixed = [point, ...operands];

@@ -18,6 +18,8 @@ export class Mixing {
   private readonly scale: Float64Array;
   private readonly factor: Float64Array;
   private readonly y: Float64Array;
+  /** The positions in use, newest first. */
+  private readonly order: Int32Array;
 
   constructor(
     private readonly columns: number,
@@ -26,6 +28,7 @@ export class Mixing {
     const m = columns;
     [this.gram, this.factor] = [new Float64Array(m * m), new Float64Array(m * m)];
     [this.projections, this.gamma, this.scale, this.y] = Array.from({ length: 4 }, () => new Float64Array(m));
+    this.order = new Int32Array(m);
   }
 
   /**
@@ -33,18 +36,18 @@ export class Mixing {
    * @param newest The position of the newest; older ones lie before it, and round the end.
    */
   solve(used: number, newest: number): void {
-    const { columns: m, gram, projections, gamma, scale, factor, y, ridge } = this;
+    const { columns: m, gram, projections, gamma, scale, factor, y, order, ridge } = this;
     gamma.fill(0);
+    for (let i = 0, p = newest; i < used; i++, p = p > 0 ? p - 1 : m - 1) order[i] = p;
     // Cholesky's factorisation of the scaled Gram matrix, newest column first. Row i of the factor is that of the i-th
     // newest.
     for (let i = 0; i < used; i++) {
-      const p = (newest - i + m) % m;
+      const p = order[i];
       const length = Math.sqrt(gram[p * m + p]);
       scale[i] = length > 0 ? 1 / length : 0;
       let sum = projections[p] * scale[i];
       for (let j = 0; j < i; j++) {
-        const q = (newest - j + m) % m;
-        let entry = gram[p * m + q] * scale[i] * scale[j];
+        let entry = gram[p * m + order[j]] * scale[i] * scale[j];
         for (let k = 0; k < j; k++) entry -= factor[i * m + k] * factor[j * m + k];
         entry *= factor[j * m + j];
         factor[i * m + j] = entry;
@@ -61,6 +64,6 @@ export class Mixing {
       for (let k = i + 1; k < used; k++) sum -= factor[k * m + i] * y[k];
       y[i] = sum * factor[i * m + i];
     }
-    for (let i = 0; i < used; i++) gamma[(newest - i + m) % m] = y[i] * scale[i];
+    for (let i = 0; i < used; i++) gamma[order[i]] = y[i] * scale[i];
   }
 }

@@ -9,12 +9,12 @@ import { backpropagate, DifferentiationError } from '../../src/graph/differentia
 import type { Buffer } from '../../src/graph/executor.js';
 import { sizeOf, type Spec } from '../../src/graph/graph.js';
 import { atOnce, type Gradual, type Primitive, type RunContext, type VjpCall } from '../../src/graph/primitive.js';
-import { replay } from '../../src/graph/program.js';
+import { replay } from '../../src/graph/replay.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
 import type { Cell, Loop } from '../../src/graph/workspace.js';
 import { isSuccessful, NONLINEAR_RETCODES } from '../retcode.js';
 import type { PhantomGradient, Unrolled } from '../sensitivity/equilibrium-adjoint.js';
-import { implicitSolve, pullOperands, type ImplicitNode } from '../sensitivity/implicit-solve.js';
+import { implicitDerivative, type ImplicitNode } from '../sensitivity/implicit-solve.js';
 import { unrolledDerivative } from '../sensitivity/unrolled.js';
 import type { NonlinearAlgorithm, Recorded } from './algorithm.js';
 import { failureMessage, NonlinearSolveError } from './error.js';
@@ -53,8 +53,12 @@ const statisticsOf = ({ iterations, evaluations, retcode, bestAt }: Outcome): nu
   bestAt,
 ];
 
+/** Does the solve hand over `f(u)`, too? Its implicit derivative then need not compute it again. */
+const givesImage = ({ system, algorithm, options }: EquilibriumNode): boolean =>
+  system.kind === 'fixedPoint' && algorithm.keepsImage === true && options.adjoint.kind === 'implicitAdjoint';
+
 /**
- * (u0, ...operands) -> [u, norm of the residual, statistics, trace of residuals if it is kept], by rows for an
+ * (u0, ...operands) -> [u, norm of the residual, statistics, trace of residuals if it is kept, f(u) if it is at hand], by rows for an
  * independent batch.
  */
 export function equilibriumPrimitive(node: EquilibriumNode): Primitive {
@@ -67,8 +71,9 @@ export function equilibriumPrimitive(node: EquilibriumNode): Primitive {
     { shape: [...batch, STATISTICS.length], dtype: 'int32' },
   ];
   if (options.storeTrace) outputs.push({ shape: [...batch, options.maxIters + 1], dtype: 'float32' });
+  if (givesImage(node)) outputs.push(system.state);
   function* forward(inputs: readonly Buffer[], context: RunContext): Gradual<Buffer[]> {
-    const { u, outcomes } = yield* runner.use(context, (lent) =>
+    const { u, image, outcomes } = yield* runner.use(context, (lent) =>
       rows === null ? solveJointly(node, lent, inputs) : solveRows(node, rows, lent, inputs),
     );
     node.onFinish(outcomes);
@@ -77,9 +82,12 @@ export function equilibriumPrimitive(node: EquilibriumNode): Primitive {
       upload(context, outcomes.map(({ residual }) => residual), batch),
       integers(context, outcomes.flatMap(statisticsOf), outputs[2].shape),
     ]; // prettier-ignore
-    if (!options.storeTrace) return results;
-    const norms = outcomes.flatMap(({ trace }) => padded(trace, options.maxIters + 1));
-    return [...results, upload(context, norms, outputs[3].shape)];
+    if (options.storeTrace) {
+      const norms = outcomes.flatMap(({ trace }) => padded(trace, options.maxIters + 1));
+      results.push(upload(context, norms, outputs[3].shape));
+    }
+    if (image !== undefined) results.push(image);
+    return results;
   }
   return {
     name: `solve (${algorithm.name})`,
@@ -108,6 +116,7 @@ function integers({ backend }: RunContext, values: readonly number[], shape: rea
 
 interface Finished {
   readonly u: Buffer;
+  readonly image: Buffer | undefined;
   readonly outcomes: readonly Outcome[];
 }
 
@@ -117,9 +126,11 @@ function* solveJointly(
   [u0, ...operands]: readonly Buffer[],
 ): Loop<Finished> {
   bindAll(session, u0, operands);
-  const { u, outcome } = yield* solve();
+  const { u, image, outcome } = yield* solve();
   yield* checkSuccess(node, session, u, outcome);
-  return { u: session.ws.copy(u), outcomes: [outcome] };
+  const { ws } = session;
+  const copied = givesImage(node) ? withImage(session, u, image, (cell) => ws.copy(cell)) : undefined;
+  return { u: ws.copy(u), image: copied, outcomes: [outcome] };
 }
 
 /** Row after row, each as if it were alone. */
@@ -142,23 +153,38 @@ function* solveRows(
   const slots = [session.u0, ...session.operands];
   const [count, ...rest] = node.system.state.shape;
   const results = ws.rows(count, rest);
+  const images = givesImage(node) ? ws.rows(count, rest) : undefined;
   const outcomes: Outcome[] = [];
   try {
     for (let row = 0; row < count; row++) {
       whole.forEach((slot, i) => {
         if (slot !== null) ws.part(slots[i], slot, row);
       });
-      const { u, outcome } = yield* solve();
+      const { u, image, outcome } = yield* solve();
       yield* checkSuccess(node, session, u, outcome, row);
       results.set(row, u);
+      if (images !== undefined) withImage(session, u, image, (cell) => { images.set(row, cell); }); // prettier-ignore
       outcomes.push(outcome);
     }
-    return { u: results.take(), outcomes };
+    return { u: results.take(), image: images?.take(), outcomes };
   } catch (error) {
     results.discard();
+    images?.discard();
     throw error;
   } finally {
     ws.free(whole.flatMap((slot) => (slot === null ? [] : [slot])));
+  }
+}
+
+/** `f(u)`, evaluated where the algorithm has it no more: the state with the smallest residual was not the last. */
+function withImage<T>(session: Session, u: Cell, image: Cell | undefined, use: (image: Cell) => T): T {
+  if (image !== undefined) return use(image);
+  const cell = session.cell();
+  try {
+    session.step('image', [u], [cell], ([at], maps) => [maps.image(at)]).run();
+    return use(cell);
+  } finally {
+    session.ws.free([cell]);
   }
 }
 
@@ -185,9 +211,13 @@ type Derivative = (node: EquilibriumNode, call: VjpCall) => (Tensor | null)[];
 
 /** One rule for each kind of adjoint. The start has no influence on a solution but through an unrolled iteration. */
 const DERIVATIVES: Readonly<Record<ParsedNonlinearOptions['adjoint']['kind'], Derivative>> = {
-  implicitAdjoint: (node, { inputs, outputs: [u], dys: [dy], needed }) => {
-    if (dy === null) return inputs.map(() => null);
+  implicitAdjoint: (node, { inputs, outputs, dys }) => {
     const { system, options, onAdjoint } = node;
+    const [u] = outputs;
+    const image = givesImage(node) ? outputs[outputs.length - 1] : undefined;
+    // The image of a solution is that solution: so it is as a function of the parameters, too.
+    const given = [dys[0], image === undefined ? null : dys[dys.length - 1]].filter((dy) => dy !== null);
+    if (given.length === 0) return inputs.map(() => null);
     if (sizeOf(system.image.shape) !== sizeOf(system.state.shape)) {
       throw new DifferentiationError(
         'the implicit derivative needs as many equations as unknowns; a least-squares solution has none here',
@@ -196,10 +226,13 @@ const DERIVATIVES: Readonly<Record<ParsedNonlinearOptions['adjoint']['kind'], De
     const adjoint = options.adjoint as ImplicitNode['adjoint'];
     const reltol = options.reltol === 0 ? null : options.reltol;
     const implicit = { system, adjoint, reltol, onFinish: onAdjoint };
-    const ops = inputs.slice(1);
-    const trace = currentTrace() as Trace;
-    const [w] = trace.primitive(implicitSolve(implicit, true), [u, dy, ...ops]);
-    return [null, ...pullOperands(system, u, ops, w, needed.slice(1))];
+    return implicitDerivative(
+      implicit,
+      u,
+      image,
+      inputs.slice(1),
+      given.reduce((a, b) => tf.add(a, b)),
+    );
   },
   phantom: (node, { inputs, outputs: [u], dys: [dy], needed }) => {
     if (dy === null) return inputs.map(() => null);

@@ -29,7 +29,10 @@ export interface NonlinearOptions {
   readonly norm?: ResidualNorm;
   /** Updates of the state before giving up. Default 1000. */
   readonly maxIters?: number;
-  /** Iterations without progress (a thousandth) before the solve counts as stalled. Default 100. */
+  /**
+   * Iterations without progress before the solve counts as stalled. Default 100. Progress is a best residual that falls by a thousandth, or a
+   * residual that steadily falls or rises: on the way through a bottleneck it rises for long.
+   */
   readonly patience?: number;
   /**
    * A residual this many times the first counts as divergence; Infinity never. Default 1e8 for fixed points, Infinity

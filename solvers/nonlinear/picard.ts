@@ -20,8 +20,8 @@ const OPTIONS = z.strictObject({ damping: numberThat((x) => x > 0 && x <= 1, 'a 
  */
 export function picard(options: { readonly damping?: number } = {}): NonlinearAlgorithm {
   const { damping } = parseOptions(OPTIONS, options, 'picard');
-  const advanced = (x: Tensor, y: Tensor): Tensor =>
-    damping === 1 ? y : tf.add(x, tf.mul(tf.sub(y, x), constant(damping)));
+  const isPlain = damping === 1;
+  const advanced = (x: Tensor, y: Tensor): Tensor => (isPlain ? y : tf.add(x, tf.mul(tf.sub(y, x), constant(damping))));
   const open = (session: Session, watch: Watch): (() => Solving) => {
     const { ws } = session;
     const [u, next, best] = [session.cell(), session.cell(), session.cell()];
@@ -40,7 +40,7 @@ export function picard(options: { readonly damping?: number } = {}): NonlinearAl
         else sizes.accept(yield sizes.cells[0]);
         const retcode = watch.judge(sizes.values[0], sizes.values[1]);
         if (watch.improved) ws.swap(u, best);
-        if (retcode !== null) return { u: best, retcode };
+        if (retcode !== null) return { u: best, retcode, ...(isPlain && watch.improved ? { image: next } : {}) };
         ws.swap(u, next);
       }
     };
@@ -49,6 +49,7 @@ export function picard(options: { readonly damping?: number } = {}): NonlinearAl
     name: 'picard',
     solves: ['fixedPoint'],
     open,
+    keepsImage: isPlain,
     recorded: { copies: 1, advance: ([x], maps) => [advanced(x, maps.image(x))] },
   });
 }

@@ -1,8 +1,8 @@
 /**
  * Equations to solve: `f(u, p) = 0` and `f(u, p) = u`.
  */
-import { describe } from '../../src/core/options.js';
 import { formatPath, leavesWithPaths, type Tree } from '../../src/core/tree.js';
+import { describe } from '../../src/core/value.js';
 
 export type NonlinearKind = 'nonlinear' | 'fixedPoint';
 

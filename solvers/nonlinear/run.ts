@@ -46,12 +46,16 @@ export class Runner {
     readonly algorithm: NonlinearAlgorithm,
     readonly criterion: Criterion,
   ) {
-    this.sessions = sessionsOf(system, (session) => {
-      const tolerance = defaultTolerance(computesInDoubles(session.ws.backend));
-      const { abstol, reltol } = criterion;
-      const watch = new Watch({ ...criterion, abstol: abstol ?? tolerance, reltol: reltol ?? tolerance }, system);
-      return { session, watch, begin: algorithm.open(session, watch) };
-    });
+    this.sessions = sessionsOf(
+      system,
+      (session) => {
+        const tolerance = defaultTolerance(computesInDoubles(session.ws.backend));
+        const { abstol, reltol } = criterion;
+        const watch = new Watch({ ...criterion, abstol: abstol ?? tolerance, reltol: reltol ?? tolerance }, system);
+        return { session, watch, begin: algorithm.open(session, watch) };
+      },
+      criterion.norm,
+    );
   }
 
   /** Lend a session to `f`, which binds its slots and may solve in it as often as it likes. */
@@ -62,9 +66,9 @@ export class Runner {
     const solve = function* (): Loop<Solved> {
       session.epoch++;
       watch.start();
-      const { u, retcode, reason } = yield* asLoop(begin());
+      const { u, image, retcode, reason } = yield* asLoop(begin());
       const { iterations, evaluations, bestAt, best: residual, tolerance, trace } = watch;
-      return { u, outcome: { retcode, reason, iterations, evaluations, bestAt, residual, tolerance, trace } };
+      return { u, image, outcome: { retcode, reason, iterations, evaluations, bestAt, residual, tolerance, trace } };
     };
     try {
       return yield* reading(session.ws, f({ session, solve }));
@@ -82,6 +86,8 @@ export class Runner {
 
 export interface Solved {
   readonly u: Cell;
+  /** See {@link Ending.image}. */
+  readonly image: Cell | undefined;
   readonly outcome: Outcome;
 }
 
@@ -93,7 +99,7 @@ export interface Lent {
 /** What is wrong where an equation would have to wait and may not. */
 export const NEEDS_VALUES =
   'solve: the iterations need numbers that this backend cannot read at once (its values come as promises). ' +
-  'Wait for them: compile(f).async(...) or train(...)';
+  'Wait for them: solveAsync(...), compile(f).async(...) or train(...)';
 
 /** Let the session's slots stand for these buffers. */
 export function bindAll({ ws, u0, operands }: Session, start: Buffer, buffers: readonly Buffer[]): void {

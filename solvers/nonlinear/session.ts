@@ -3,7 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { openWorkspace } from '../../src/graph/program.js';
-import { PRIMITIVE } from '../../src/graph/graph.js';
+import { PRIMITIVE, type Spec } from '../../src/graph/graph.js';
 import { nested, type RunContext } from '../../src/graph/primitive.js';
 import { Sessions, type Lendable } from '../../src/graph/sessions.js';
 import type { Cell, Workspace } from '../../src/graph/workspace.js';
@@ -125,6 +125,8 @@ export class Session implements Lendable {
     readonly system: System,
     /** Of the run that is using this session. */
     public context: RunContext,
+    /** What its steps depend on besides their names and the system: the norm; null where that is not all. */
+    private readonly common: string | null,
   ) {
     this.ws = openWorkspace(context);
     this.nests = system.graph.nodes.some(({ kernel }) => kernel === PRIMITIVE);
@@ -153,7 +155,7 @@ export class Session implements Lendable {
   /**
    * A program on these cells.
    *
-   * @param name Programs of one name are the same: it must tell apart whatever `build` depends on.
+   * @param name Programs of one name are the same, in equal equations too: it must tell apart whatever `build` depends on but the norm.
    * @param build Records the outputs from the inputs and the maps of the system. What does not depend on `inputs` is
    * computed once per solve.
    */
@@ -163,24 +165,36 @@ export class Session implements Lendable {
     outputs: readonly Cell[],
     build: (own: Tensor[], maps: Maps) => readonly Tensor[],
   ): Step {
+    return new Step(this, this.program(name, inputs, build), inputs, outputs);
+  }
+
+  /** The program of such a step; see {@link System.program}. */
+  program(
+    name: string,
+    specs: readonly Spec[],
+    build: (own: Tensor[], maps: Maps) => readonly Tensor[],
+    changing?: number,
+  ): LoopPrograms {
     // Numbers are packed otherwise where they must be waited for, and one system may run on both kinds of backend.
     const form = this.ws.immediate ? name : `${name}, packed`;
-    return new Step(this, this.system.program(form, inputs, build), inputs, outputs);
+    return this.system.program(form, specs, build, changing, this.common);
   }
+
   /** Nothing refers to what this run computed any more. */
   release(): void {
     this.ws.rest();
   }
 }
 
-/** Sessions of one system, each with what `open` makes in it. */
+/** Sessions of one system, each with what `open` makes in it, which depends on no more than `common` besides the system. */
 export function sessionsOf<T extends { readonly session: Session }>(
   system: System,
   open: (session: Session) => T,
+  common: string | null = null,
 ): Sessions<T> {
   return new Sessions(
     (context) => {
-      const session = new Session(system, context);
+      const session = new Session(system, context, common);
       try {
         return open(session);
       } catch (error) {

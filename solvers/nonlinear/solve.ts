@@ -233,6 +233,10 @@ function checkAdjoint(
   }
 }
 
+/** The outputs of a solve that a solution shows: another is there for its derivative. */
+const shown = (outputs: readonly Tensor[], { storeTrace }: ParsedNonlinearOptions): readonly Tensor[] =>
+  outputs.slice(0, storeTrace ? 4 : 3);
+
 function solveNow(
   problem: AnyNonlinearProblem<Tree, unknown>,
   algorithm: NonlinearAlgorithm,
@@ -244,7 +248,7 @@ function solveNow(
     latest = prepared.latest;
     const { primitive, inputs, restore } = prepared;
     const specs = inputs.map(({ shape, dtype }) => ({ shape, dtype }));
-    const program = new Program(traceGraph(specs, (xs) => (currentTrace() as Trace).primitive(primitive, xs)));
+    const program = new Program(traceGraph(specs, (xs) => shown((currentTrace() as Trace).primitive(primitive, xs), parsed))); // prettier-ignore
     try {
       const [u, residual, statistics, trace] = program.run(inputs) as (Tensor | undefined)[];
       return { u: restore(u as Tensor) as tf.TensorContainer, residual, statistics, trace };
@@ -264,7 +268,7 @@ function solveTraced(
   active: Trace,
 ): NonlinearSolution<unknown> {
   const { primitive, inputs, restore, latest } = prepare(problem, algorithm, parsed);
-  const [u, residual, statistics, trace] = active.primitive(primitive, inputs) as (Tensor | undefined)[];
+  const [u, residual, statistics, trace] = shown(active.primitive(primitive, inputs), parsed) as (Tensor | undefined)[];
   const unknown = (what: string): never => {
     throw new TraceError(`solution.${what} is known only when the program runs; use the tensors solution.statistics and solution.residual`); // prettier-ignore
   };
@@ -285,9 +289,13 @@ function withAdjoint<S extends object>(
   }) as S & { readonly adjoint: SampleReport | undefined };
 }
 
-/** The statistics tensor of a solution, `[4]` or `[batch, 4]`, as one record for each row. */
-export function readNonlinearStatistics(statistics: Tensor): Omit<SampleReport, 'residual'>[] {
-  return readRows(statistics.dataSync());
+/**
+ * The statistics of a solution, `[4]` or `[batch, 4]`, as one record for each row.
+ *
+ * @param statistics - The tensor; or what it holds, where that has to be waited for (WebGPU): `await statistics.data()`.
+ */
+export function readNonlinearStatistics(statistics: Tensor | ArrayLike<number>): Omit<SampleReport, 'residual'>[] {
+  return readRows(isTensor(statistics) ? statistics.dataSync() : statistics);
 }
 
 function readRows(values: ArrayLike<number>): Omit<SampleReport, 'residual'>[] {

@@ -6,10 +6,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { constant } from '../../src/core/constant.js';
 import { parseOptions, positiveNumber, z } from '../../src/core/options.js';
+import { identity } from '../../src/graph/arguments.js';
 import type { Tensor } from '../../src/core/tree.js';
 import { checkAlgorithm, type OdeAlgorithm } from '../ode/algorithm.js';
 import { decide, initialMemory } from '../ode/control.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from './algorithm.js';
+import { Iterate } from './iterate.js';
 import type { Session } from './session.js';
 import type { Watch } from './termination.js';
 
@@ -61,20 +63,15 @@ export function steadyState(algorithm: OdeAlgorithm, options: SteadyStateOptions
 
   const open = (session: Session, watch: Watch): (() => Solving) => {
     const { ws } = session;
-    const [u, slope, next, nextSlope, best] = Array.from({ length: 5 }, () => session.cell());
+    // The residual is the slope of the flow.
+    const iterate = new Iterate(session, watch);
+    const { u, r: slope, next, nextR: nextSlope } = iterate;
     const size = session.coefficients(1);
-    const first = session.numbers(2);
     const numbers = session.numbers(3);
     const h = new Float64Array(1);
     const stages = tableau.c.length;
-    const load = session.loader(u);
-    const begin = session.step(`steady start ${watch.termination.norm}`, [u], [slope, ...first.cells], ([x], maps) => {
-      const image = maps.image(x);
-      const residual = maps.residual(x, image);
-      return [residual, ...first.pack(watch.measure(residual, image))];
-    });
     const step = session.step(
-      `steady ${algorithm.name} ${reltol} ${watch.termination.norm}`,
+      `steady ${identity(tableau)} ${reltol} ${watch.termination.norm}`,
       [u, slope, ...size.cells],
       [next, nextSlope, ...numbers.cells],
       ([x, k1, ...rest], maps) => {
@@ -97,14 +94,8 @@ export function steadyState(algorithm: OdeAlgorithm, options: SteadyStateOptions
       },
     );
     return function* (): Solving {
-      load.run();
-      begin.run();
-      watch.evaluations++;
-      if (ws.immediate) first.read();
-      else first.accept(yield first.cells[0]);
-      let retcode = watch.judge(first.values[0], first.values[1]);
-      if (retcode !== null) return { u, retcode };
-      let holder = u;
+      let retcode = yield* iterate.start();
+      if (retcode !== null) return iterate.end(retcode);
       let memory = initialMemory;
       h[0] = dt;
       for (let tried = 0; tried < watch.termination.maxIters; tried++) {
@@ -117,17 +108,10 @@ export function steadyState(algorithm: OdeAlgorithm, options: SteadyStateOptions
         memory = decision.memory;
         h[0] *= decision.factor;
         if (!decision.accepted) continue;
-        retcode = watch.judge(numbers.values[1], numbers.values[2]);
-        if (watch.improved) holder = u;
-        else if (holder === u) {
-          ws.swap(u, best);
-          holder = best;
-        }
-        ws.swap(u, next);
-        ws.swap(slope, nextSlope);
-        if (retcode !== null) return { u: holder, retcode };
+        retcode = iterate.advance(numbers.values[1], numbers.values[2]);
+        if (retcode !== null) return iterate.end(retcode);
       }
-      return { u: holder, retcode: 'MaxIters' };
+      return iterate.end('MaxIters');
     };
   };
   return defineAlgorithm({ name: `steadyState(${algorithm.name})`, solves: ['fixedPoint', 'nonlinear'], open });

@@ -4,7 +4,6 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { ravel } from '../../src/core/flatten.js';
-import { describe } from '../../src/core/options.js';
 import {
   flatten,
   formatPath,
@@ -14,11 +13,15 @@ import {
   type Tensor,
   type Tree,
 } from '../../src/core/tree.js';
+import { describe } from '../../src/core/value.js';
+import { derived } from '../../src/graph/derived.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import { formatShape, sameShape, type Graph, type Spec } from '../../src/graph/graph.js';
-import { Program, replay } from '../../src/graph/program.js';
+import { Program } from '../../src/graph/program.js';
+import { replay } from '../../src/graph/replay.js';
+import { simplify } from '../../src/graph/simplify.js';
 import { currentTrace, traceGraph, type Trace } from '../../src/graph/trace.js';
-import { hoist } from './hoist.js';
+import { hoist, type Hoisted } from './hoist.js';
 import type { NonlinearKind } from './problem.js';
 
 /** The map and its derivatives, recorded into whichever trace is active. */
@@ -60,21 +63,31 @@ export class System {
    * The program of that name: `build` is traced when it is first asked for. What depends on none of the first
    * `changing` inputs goes into
    * its prologue.
+   *
+   * @param common What `build` depends on besides the name, the specs and the equation: equal equations then have one graph
+   * between them. Null: more than that can say.
    */
   program(
     name: string,
     specs: readonly Spec[],
     build: (own: Tensor[], maps: Maps) => readonly Tensor[],
     changing: number = specs.length,
+    common: string | null = null,
   ): LoopPrograms {
     let made = this.programs.get(name);
     if (made === undefined) {
-      const graph = traceGraph([...specs, ...this.operands], (given) => {
-        const operands = given.slice(specs.length);
-        return build(given.slice(0, specs.length), this.maps(operands));
-      });
-      const { prologue, loop, used } = hoist(graph, changing);
-      made = { prologue: prologue === null ? null : new Program(prologue), loop: new Program(loop), used };
+      const make = (): Hoisted => {
+        const graph = traceGraph([...specs, ...this.operands], (given) => {
+          const operands = given.slice(specs.length);
+          return build(given.slice(0, specs.length), this.maps(operands));
+        });
+        const { prologue, loop, used } = hoist(graph, changing);
+        return { prologue: prologue === null ? null : simplify(prologue), loop: simplify(loop), used };
+      };
+      const shapes = specs.map(({ shape, dtype }) => `${dtype}${formatShape(shape)}`).join();
+      const key = `${common} ${this.kind} ${name} ${shapes} ${changing}`;
+      const { prologue, loop, used } = common === null ? make() : derived(this.graph, key, make);
+      made = { prologue: prologue === null ? null : new Program(prologue, true), loop: new Program(loop, true), used };
       this.programs.set(name, made);
     }
     return made;

@@ -28,6 +28,14 @@ const DIVERGENCE = 1e8;
 const PROGRESS = 0.999;
 
 /**
+ * A residual that is smaller than {@link LAG} iterations before for {@link RUN} iterations on end, or larger, is on its way, be it upwards: near a
+ * saddle-node bifurcation, where two solutions have just vanished, an iteration passes a bottleneck, in which the residual is small, and takes
+ * hundreds of iterations to come out on the far side, where the solution is (S. Strogatz, Nonlinear Dynamics and Chaos, 1994, section
+ * 4.3). A residual that only scatters goes on like that once in 2^RUN iterations. An even lag is blind to alternation.
+ */
+const [LAG, RUN] = [10, 15];
+
+/**
  * A solve that gets no further succeeds after all when its best residual is within this factor of the tolerance
  * (SciML's value).
  */
@@ -55,8 +63,14 @@ export class Watch {
   last = Infinity;
   first = Infinity;
   trace: number[] = [];
+  /** The iteration in which the best residual last fell by more than a thousandth, to the mark. */
+  fellAt = 0;
   private mark = Infinity;
-  private markedAt = 0;
+  /** The iteration in which the residual was last on its way. */
+  private movedAt = 0;
+  /** The last residuals, and for how many iterations on end they have been larger, or (negative) smaller, than {@link LAG} before. */
+  private readonly recent = new Float64Array(LAG);
+  private run = 0;
   private readonly relativeToImage: boolean;
   private readonly divergence: number;
   private readonly weight: number;
@@ -87,9 +101,16 @@ export class Watch {
     return this.termination.norm === 'max' ? measured : Math.sqrt(measured * weight);
   }
 
+  /** What the norm of a residual must meet where the image has that measured size. */
+  toleranceAt(image: number): number {
+    const { abstol, reltol } = this.termination;
+    return abstol + reltol * (this.relativeToImage ? this.norm(image, this.imageWeight) : this.first);
+  }
+
   start(): void {
-    this.iterations = this.evaluations = this.markedAt = this.bestAt = 0;
+    this.iterations = this.evaluations = this.fellAt = this.movedAt = this.run = this.bestAt = 0;
     this.best = this.last = this.first = this.mark = Infinity;
+    this.recent.fill(0);
     this.scale = 0;
     this.improved = false;
     this.trace = [];
@@ -139,10 +160,19 @@ export class Watch {
     if (norm > this.divergence * this.first) return 'Unstable';
     if (this.best < PROGRESS * this.mark) {
       this.mark = this.best;
-      this.markedAt = k;
+      this.fellAt = k;
     }
-    if (k - this.markedAt >= patience) return this.orNearly('Stalled');
+    const way = Math.sign(norm - this.recent[k % LAG]);
+    this.run = way * this.run > 0 ? this.run + way : way;
+    this.recent[k % LAG] = norm;
+    if (this.fellAt === k || Math.abs(this.run) >= RUN) this.movedAt = k;
+    if (k - this.movedAt >= patience) return this.orNearly('Stalled');
     return k >= maxIters ? 'MaxIters' : null;
+  }
+
+  /** The algorithm goes on in another way, which stalls or not on its own account: patience begins anew. */
+  renewPatience(): void {
+    this.movedAt = this.iterations;
   }
 
   /** A solve that gets no further succeeds after all when it came near enough. */

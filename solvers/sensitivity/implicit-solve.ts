@@ -7,21 +7,23 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '../../src/core/tree.js';
+import { derived } from '../../src/graph/derived.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import type { Spec } from '../../src/graph/graph.js';
-import { replay } from '../../src/graph/program.js';
+import { replay } from '../../src/graph/replay.js';
 import type { Buffer } from '../../src/graph/executor.js';
 import { atOnce, type Gradual, type Primitive, type RunContext, type VjpCall } from '../../src/graph/primitive.js';
 import { currentTrace, traceGraph, type Trace } from '../../src/graph/trace.js';
 import { gmres } from '../linear/algorithms.js';
+import { reducedRank } from '../linear/reduced-rank.js';
 import type { Loop } from '../../src/graph/workspace.js';
 import type { NonlinearAlgorithm } from '../nonlinear/algorithm.js';
-import { anderson } from '../nonlinear/anderson.js';
 import { NonlinearSolveError } from '../nonlinear/error.js';
 import { bindAll, NEEDS_VALUES, Runner, type Outcome } from '../nonlinear/run.js';
 import { fresh, System } from '../nonlinear/system.js';
 import { isSuccessful } from '../retcode.js';
 import type { ImplicitAdjoint } from './equilibrium-adjoint.js';
+import { pullbackOf, residualsAt, type Pullback } from './pullback.js';
 
 /** What is differentiated, and how. */
 export interface ImplicitNode {
@@ -33,32 +35,46 @@ export interface ImplicitNode {
   readonly onFinish: (outcome: Outcome) => void;
 }
 
-/** Anderson's method is GMRES while its memory lasts, and cheaper; a system that is too much for it goes to GMRES itself. */
+/** Where the map contracts, hardly more than the products is needed; a system that is too much for that goes to GMRES. */
 const QUICK_ITERATIONS = 100;
 const RESTART = 60;
 
 /** What is tried, one after the other, until the system is solved. */
 function solversFor({ system, adjoint }: ImplicitNode): readonly NonlinearAlgorithm[] {
   if (adjoint.linearSolver !== null) return [adjoint.linearSolver];
-  return system.kind === 'fixedPoint' ? [anderson(), gmres({ restart: RESTART })] : [gmres({ restart: RESTART })];
+  return system.kind === 'fixedPoint' ? [reducedRank(), gmres({ restart: RESTART })] : [gmres({ restart: RESTART })];
 }
 
-/** The linear system as an equation for x with operands (u, b, ...operands of f). */
+/** `(df/du)' x` or `(df/du) x`, recorded into the active trace. The point: (u, ...operands of f, ...residuals of the pullback). */
+function applied({ toState }: Pullback, x: Tensor, point: readonly Tensor[], transposed: boolean): Tensor {
+  const trace = currentTrace() as Trace;
+  if (transposed) return replay(trace, toState, [x, ...point])[0];
+  // The transpose of the transpose.
+  const zero = fresh(tf.zeros(x.shape));
+  const since = trace.nodes.length;
+  const [pulled] = replay(trace, toState, [zero, ...point]);
+  const [pushed] = backpropagate(trace, [{ value: trace.valueOf(pulled), dy: x }], [trace.valueOf(zero)], since);
+  return pushed ?? tf.zeros(x.shape);
+}
+
+/** The linear system as an equation for x with operands (b, ...point). */
 function linearSystem({ system }: ImplicitNode, algorithm: NonlinearAlgorithm, transposed: boolean): System {
   const { state } = system;
   const kind = algorithm.solves.includes('fixedPoint') ? 'fixedPoint' : 'nonlinear';
-  const operands: Spec[] = [state, state, ...system.operands];
-  const graph = traceGraph([state, ...operands], ([x, u, b, ...ops]) => {
-    const maps = system.maps(ops);
-    // The derivative of the residual is -M.
-    const minus = transposed ? maps.vjp(u, x) : maps.jvp(u, x);
-    const residual = tf.add(b, minus);
-    return [kind === 'fixedPoint' ? tf.add(residual, x) : residual];
-  });
+  const pullback = pullbackOf(system);
+  const operands: Spec[] = [state, state, ...system.operands, ...pullback.residuals];
+  const graph = derived(system.graph, `linear ${system.kind} ${kind} ${transposed}`, () =>
+    traceGraph([state, ...operands], ([x, b, ...point]) => {
+      // For a fixed point M = I - df/du, for a root -df/du.
+      const y = tf.add(b, applied(pullback, x, point, transposed));
+      if (kind === system.kind) return [y];
+      return [kind === 'fixedPoint' ? tf.add(y, x) : tf.sub(y, x)];
+    }),
+  );
   return new System(kind, graph, state, state, operands);
 }
 
-/** (u, b, ...operands of f) -> x. */
+/** (b, u, ...operands of f, ...residuals of its pullback at u) -> x. */
 export function implicitSolve(node: ImplicitNode, transposed: boolean): Primitive {
   const { system, adjoint } = node;
   const algorithms = solversFor(node);
@@ -77,7 +93,7 @@ export function implicitSolve(node: ImplicitNode, transposed: boolean): Primitiv
     const isLast = i === algorithms.length - 1;
     const runner = (runners[i] ??= make(algorithms[i], isLast));
     const solved = yield* runner.use(context, function* ({ session, solve }): Loop<Buffer | undefined> {
-      bindAll(session, inputs[1], inputs);
+      bindAll(session, inputs[0], inputs);
       const { u, outcome } = yield* solve();
       const success = isSuccessful(outcome.retcode);
       if (!success && !isLast) return undefined;
@@ -119,42 +135,36 @@ function derivative(node: ImplicitNode, transposed: boolean, call: VjpCall): (Te
   const [dx] = dys;
   if (dx === null) return inputs.map(() => null);
   const trace = currentTrace() as Trace;
-  const [u, , ...ops] = inputs;
-  const [q] = trace.primitive(implicitSolve(node, !transposed), [u, dx, ...ops]);
-  const at = fresh(u);
-  const own = ops.map(fresh);
+  const [, ...point] = inputs;
+  const [q] = trace.primitive(implicitSolve(node, !transposed), [dx, ...point]);
+  const own = point.map((x) => fresh(x));
   const since = trace.nodes.length;
-  // -M is the derivative of the residual: (transposed) q . (-M' x), else q . (-M x).
-  const maps = node.system.maps(own);
+  // What M depends on acts through df/du alone: (transposed) q . ((df/du)' x), else q . ((df/du) x).
   const [x] = outputs;
-  const minus = transposed ? maps.vjp(at, x) : maps.jvp(at, x);
-  const wanted = [at, ...own];
-  const asked = wanted.flatMap((tensor, i) => {
-    const position = i === 0 ? 0 : i + 1;
-    return needed[position] && tensor.dtype === 'float32' ? [{ tensor, position }] : [];
-  });
+  const minus = applied(pullbackOf(node.system), x, own, transposed);
+  const asked = own.flatMap((tensor, i) => (needed[i + 1] && tensor.dtype === 'float32' ? [{ tensor, i }] : []));
   const targets = [{ value: trace.valueOf(minus), dy: q }];
   const grads = backpropagate(trace, targets, asked.map(({ tensor }) => trace.valueOf(tensor)), since); // prettier-ignore
   const result = inputs.map((): Tensor | null => null);
-  asked.forEach(({ position }, i) => (result[position] = grads[i]));
-  if (needed[1]) result[1] = q;
+  asked.forEach(({ i }, j) => (result[i + 1] = grads[j]));
+  if (needed[0]) result[0] = q;
   return result;
 }
 
-/** The cotangents of the operands of f, for a cotangent `w` of f at `u`. Null where f does not depend on one. */
-export function pullOperands(
-  system: System,
+/** The cotangents of (u0, ...operands) for a cotangent of the solution. `image` is `f(u)`, where it is known. */
+export function implicitDerivative(
+  node: ImplicitNode,
   u: Tensor,
-  ops: readonly Tensor[],
-  w: Tensor,
-  needed: readonly boolean[],
+  image: Tensor | undefined,
+  operands: readonly Tensor[],
+  dy: Tensor,
 ): (Tensor | null)[] {
   const trace = currentTrace() as Trace;
-  const own = ops.map((x) => fresh(x));
-  const since = trace.nodes.length;
-  const [y] = replay(trace, system.graph, [u, ...own]);
-  const wanted = own.filter((x, i) => needed[i] && x.dtype === 'float32');
-  const grads = backpropagate(trace, [{ value: trace.valueOf(y), dy: w }], wanted.map((x) => trace.valueOf(x)), since); // prettier-ignore
-  let next = 0;
-  return own.map((x, i) => (needed[i] && x.dtype === 'float32' ? grads[next++] : null));
+  const pullback = pullbackOf(node.system);
+  const point = [u, ...operands, ...residualsAt(pullback, u, operands, image)];
+  const [w] = trace.primitive(implicitSolve(node, true), [dy, ...point]);
+  const result: (Tensor | null)[] = [null, ...operands.map(() => null)];
+  const cotangents = replay(trace, pullback.toOperands, [w, ...point]);
+  pullback.reached.forEach((i, j) => (result[i + 1] = cotangents[j]));
+  return result;
 }

@@ -214,6 +214,64 @@ describe('the implicit derivative of a fixed point', () => {
     });
   });
 
+  it('computes nothing of f at the solution that the solve already has, and nothing twice', () => {
+    tf.tidy(() => {
+      const p = parameters();
+      const products = (f: (z: Tensor, q: Parameters) => Tensor, algorithm: NonlinearAlgorithm): number => {
+        const run = compile(
+          grad((q: Parameters) => tf.sum(solve(fixedPointProblem(f, start(), q), algorithm, tight).u)),
+        );
+        return run.programFor(p).graph.nodes.filter(({ kernel }) => /MatMul/.test(kernel)).length;
+      };
+      // The derivative of tanh is one of its value, which the solve knows: what is left is the product that makes dw.
+      expect(products(map, anderson())).to.equal(1);
+      expect(products(map, picard())).to.equal(1);
+      // Broyden's method has no image of its last state.
+      expect(products(map, broyden())).to.equal(2);
+      // The inner value of a map of two layers: z w once, for the linear system and for dw; three products make the two parts of dw.
+      const deep = (z: Tensor, q: Parameters): Tensor =>
+        tf.tanh(tf.matMul(map(z, q) as tf.Tensor2D, q.w as tf.Tensor2D));
+      expect(products(deep, anderson())).to.equal(4);
+    });
+  });
+
+  it('is that of the state returned, also where that is not the last', () => {
+    tf.tidy(() => {
+      // A map that repels near its fixed point (0.5, -0.3): of two states the start is the better.
+      const a = constant([[0.2, 2.2], [-2.2, 0.2]]) as tf.Tensor2D; // prettier-ignore
+      const f = (z: Tensor, { b }: { b: Tensor }): Tensor => tf.add(tf.sin(tf.matMul(z as tf.Tensor2D, a)), b);
+      const b = constant([[0.5 - Math.sin(0.76), -0.3 - Math.sin(1.04)]]);
+      const begin = constant([[0.51, -0.31]]);
+      const options = { abstol: 1e-12, reltol: 0, maxIters: 1, throwOnFailure: false, adjoint: exact } as const;
+      const { u, statistics } = solve(fixedPointProblem(f, begin, { b }), anderson(), options);
+      const [iterations, , , bestAt] = statistics.dataSync();
+      expect([bestAt, iterations]).to.deep.equal([0, 1]);
+      const g = grad((c: Tensor) => tf.sum(solve(fixedPointProblem(f, begin, { b: c }), anderson(), options).u))(b);
+      // w = (I - J')^-1 (1, 1), J' = A diag(cos(u A)); df/db = I.
+      const [x, y] = u.dataSync();
+      const [c, s] = [Math.cos(0.2 * x - 2.2 * y), Math.cos(2.2 * x + 0.2 * y)];
+      const [m00, m01, m10, m11] = [1 - 0.2 * c, -2.2 * s, 2.2 * c, 1 - 0.2 * s];
+      const det = m00 * m11 - m01 * m10;
+      expectClose(g, [(m11 - m01) / det, (m00 - m10) / det], { rtol: tolerance({ float32: 1e-4, float64: 1e-10 }) });
+    });
+  });
+
+  it('goes with a trace of the residuals, in a joint and in an independent batch', () => {
+    tf.tidy(() => {
+      const p = parameters();
+      const g = grad((x: Tensor) => loss({ ...p, x }))(p.x);
+      for (const batch of ['joint', 'independent'] as const) {
+        const options = { ...tight, adjoint: exact, storeTrace: true, maxIters: 50, ...(batch === 'joint' ? {} : { batch, along: ({ x }: Parameters) => x }) }; // prettier-ignore
+        const value = (x: Tensor): { sum: tf.Scalar; trace: Tensor } => {
+          const { u, trace } = solve(fixedPointProblem(map, start(), { ...p, x }), anderson(), options);
+          return { sum: tf.sum(tf.mul(weights(), tf.square(u))), trace: trace as Tensor };
+        };
+        expect(compile(value)(p.x).trace.shape).to.deep.equal(batch === 'joint' ? [51] : [3, 51]);
+        expectClose(grad((x: Tensor) => value(x).sum)(p.x), g, { atol: tolerance({ float32: 2e-5, float64: 2e-11 }) });
+      }
+    });
+  });
+
   it('goes to GMRES for a system that is too much for a short memory', () => {
     // u = A u + b with a rotation whose eigenvalues lie all round the unit circle: difficult for a memory of 5.
     tf.tidy(() => {

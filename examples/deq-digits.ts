@@ -26,32 +26,33 @@ import { anderson, picard, readNonlinearStatistics } from 'nullcline/solvers';
 import { commandLine, commonOptions, integer, prepare } from './support/cli.js';
 import { orExit } from './support/data-error.js';
 import { equilibriumClassifier, equilibriumObjective } from './support/digit-models.js';
-import { accuracy, asTensors, dataOption, digitsFor, shuffled } from './support/digits.js';
+import { accuracy, asTensors, countOption, dataOption, digitsFor, shuffled } from './support/digits.js';
 import { figure, saveFigure, type Point } from './support/figure.js';
 import { residualPanel, residuals } from './support/residuals.js';
 import { printTable } from './support/table.js';
 
+const BATCH = 64;
 const { steps: stepsOption, ...common } = commonOptions({ steps: 1 });
 const options = commandLine(
   { name: 'deq-digits', summary: 'classifies digits by a deep equilibrium model with implicit gradients.' },
   {
     data: dataOption("the UCI digits or MNIST's IDX files"),
+    digits: countOption(BATCH),
     epochs: integer('passes over the training digits', 12, { min: 1 }),
     steps: { ...stepsOption, about: 'training steps in the place of whole passes', fallback: Infinity },
     ...common,
   },
 );
-const BATCH = 64;
-/** Test batches whose residuals are drawn, digits in each, and the iterations shown. */
-const [TRACES, TRACED, SHOWN] = [6, 100, 40];
+/** Test batches whose residuals are drawn, and the iterations shown. */
+const [TRACES, SHOWN] = [6, 40];
 
 const started = performance.now();
 const backend = await prepare(options, useBackend);
 const [forData, forModel, forBatches, forRadius] = split(key(options.seed), 4);
-const digits = await orExit(
-  digitsFor(options.data, ['optdigits', 'mnist'], { size: 8, train: 4000, test: 1000 }, forData),
-);
+const digits = await orExit(digitsFor(options, ['optdigits', 'mnist'], 8, forData));
 const { train: learning, test } = digits;
+/** Digits in each of those batches. */
+const TRACED = Math.min(100, test.count);
 console.log(`${digits.source}: ${learning.count} to learn, ${test.count} to test. Backend ${backend}. The model:\n`);
 
 const parts = equilibriumClassifier(learning.size);
@@ -102,14 +103,14 @@ const { trainState: trained, losses } = await train(
     steps,
     progress: { label: 'deq-digits' },
     onStep: async ({ step, loss, trainState: { parameters, states } }) => {
-      const [{ iterations }] = readNonlinearStatistics(states.equilibrium.solution.statistics);
+      const [{ iterations }] = readNonlinearStatistics(await states.equilibrium.solution.statistics.data());
       recent.push({ loss, iterations });
       if (step % perPass !== 0 && step !== steps) return;
       passes.push({
         epoch: Number((step / perPass).toFixed(2)),
         steps: step,
         loss: meanOf('loss'),
-        'test accuracy (%)': 100 * (await accuracy((x) => predict(parameters, testMode(states), x), testTensors)),
+        'test accuracy (%)': 100 * (await accuracy((x) => predict.async(parameters, testMode(states), x), testTensors)),
         iterations: meanOf('iterations'),
         'spectral radius': await radiusOf(parameters, states),
       });

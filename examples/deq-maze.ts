@@ -105,9 +105,9 @@ async function learn(): Promise<Trained> {
       {
         steps,
         progress: { label: `mazes of ${size} by ${size}` },
-        onStep: ({ trainState: { states } }) => {
-          const [statistics] = readNonlinearStatistics(states.equilibrium.solution.statistics);
-          iterations = Math.max(iterations, statistics.iterations);
+        onStep: async ({ trainState: { states } }) => {
+          const [last] = readNonlinearStatistics(await states.equilibrium.solution.statistics.data());
+          iterations = Math.max(iterations, last.iterations);
         },
       },
     );
@@ -159,9 +159,9 @@ async function test({ parameters, states }: Trained, size: number, index: number
   const marked: number[][] = [];
   for (let from = 0; from < mazes.length; from += TESTED) {
     const batch = some(tensors, from, Math.min(TESTED, mazes.length - from));
-    const { logits, statistics } = solve(parameters, testing, batch.mazes);
+    const { logits, statistics } = await solve.async(parameters, testing, batch.mazes);
     const right = solved(logits, batch.paths);
-    const [{ iterations }] = readNonlinearStatistics(statistics);
+    const [{ iterations }] = readNonlinearStatistics(await statistics.data());
     batches.push({ right: (await right.data())[0], iterations });
     tf.dispose([logits, statistics, right]);
 
@@ -174,8 +174,10 @@ async function test({ parameters, states }: Trained, size: number, index: number
       const hits = solved(told, batch.paths);
       after.push((await hits.data())[0]);
       if (from === 0) {
-        const first = await tf.tidy(() => tf.slice(told, [0, 0, 0, 0], [1, -1, -1, -1])).data();
-        marked.push(Array.from(first.keys()).filter((c) => first[c] > 0));
+        const first = tf.slice(told, [0, 0, 0, 0], [1, -1, -1, -1]);
+        const logits = await first.data();
+        first.dispose();
+        marked.push(Array.from(logits.keys()).filter((c) => logits[c] > 0));
       }
       const next = iterate(parameters, testing, z, given);
       tf.dispose([told, hits, z]);
@@ -252,7 +254,7 @@ const svg = figure(
       y: { label: 'cross-entropy of a cell', scale: 'log' },
       series: [{ name: 'loss', kind: 'line', points: losses.map((x, i): Point => [i + 1, x]) }],
     },
-    mazePanel(`After ${early} iterations`, larger.mazes[0], larger.marked[early]),
+    mazePanel(early === 1 ? 'After 1 iteration' : `After ${early} iterations`, larger.mazes[0], larger.marked[early]),
     mazePanel('At the equilibrium', larger.mazes[0], larger.marked[larger.marked.length - 1]),
   ],
   { title: 'Paths through mazes by a deep equilibrium network', columns: 2, width: 440, height: 450 },

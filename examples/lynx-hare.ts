@@ -12,6 +12,7 @@ import {
   adam,
   chain,
   compact,
+  compile,
   cosineDecay,
   dense,
   disposeTrainState,
@@ -34,7 +35,7 @@ import {
 import { neuralODE } from 'nullcline/models';
 import { commandLine, commonOptions, integer, prepare } from './support/cli.js';
 import { dataFile, readColumns } from './support/csv.js';
-import { figure, saveFigure, type Point, type Series } from './support/figure.js';
+import { arrowPlaces, figure, saveFigure, type Panel, type Point, type Series } from './support/figure.js';
 import { printTable } from './support/table.js';
 
 const options = commandLine(
@@ -155,9 +156,11 @@ async function fit(name: string, field: Field, steps: number, rate: number, seed
 }
 
 /** Logarithms along the fitted trajectory at the given times. */
-function predict(field: Field, { state }: Fit, times: readonly number[]): Pair[] {
-  const u = tf.tidy(() => trajectory(field, times).apply(tf.scalar(0), state.parameters, state.states)[0]);
-  const rows = u.arraySync() as [number, number][][];
+async function predict(field: Field, { state }: Fit, times: readonly number[]): Promise<Pair[]> {
+  const model = trajectory(field, times);
+  const follow = compile((p: Trained['parameters'], s: Trained['states']) => model.apply(tf.scalar(0), p, s)[0]);
+  const u = await follow.async(state.parameters, state.states);
+  const rows = (await u.array()) as [number, number][][];
   u.dispose();
   return rows.map(([pair]) => pair);
 }
@@ -165,8 +168,8 @@ function predict(field: Field, { state }: Fit, times: readonly number[]): Pair[]
 const rootMeanSquare = (xs: readonly number[]): number => Math.sqrt(xs.reduce((s, x) => s + x * x, 0) / xs.length);
 
 /** Root-mean-square error of the logarithms, for each species. */
-function errors(field: Field, fitted: Fit): Pair {
-  const found = predict(field, fitted, yearly(year.length));
+async function errors(field: Field, fitted: Fit): Promise<Pair> {
+  const found = await predict(field, fitted, yearly(year.length));
   const of = (j: 0 | 1): number => rootMeanSquare(found.map((pair, i) => pair[j] - logs[i][j]));
   return [of(0), of(1)];
 }
@@ -179,12 +182,12 @@ console.log(`${layerToString(trajectory(network, yearly(year.length)))}\n`);
 let best: { fitted: Fit; error: Pair } | undefined;
 for (let restart = 0; restart < options.restarts; restart++) {
   const fitted = await fit('neural ODE', network, options.steps, 0.02, options.seed + restart);
-  const error = errors(network, fitted);
+  const error = await errors(network, fitted);
   if (best === undefined || rootMeanSquare(error) < rootMeanSquare(best.error)) best = { fitted, error };
 }
 const neural = best as NonNullable<typeof best>;
 const classicalFit = await fit('Lotka-Volterra', lotkaVolterra, Math.ceil(options.steps / 3), 0.02, options.seed);
-const classical = { fitted: classicalFit, error: errors(lotkaVolterra, classicalFit) };
+const classical = { fitted: classicalFit, error: await errors(lotkaVolterra, classicalFit) };
 
 console.log('\nLoss (mean square error of log pelts over the years seen so far):');
 const { losses } = neural.fitted;
@@ -194,7 +197,7 @@ printTable(
     .map((step) => ({ step: step + 1, loss: losses[step] })),
 );
 
-const fitted = predict(network, neural.fitted, yearly(year.length));
+const fitted = await predict(network, neural.fitted, yearly(year.length));
 console.log('\nPelts in thousands:');
 printTable(
   year.map((y, i) => ({ year: y, hare: hare[i], 'hare (fit)': Math.exp(fitted[i][0]), lynx: lynx[i], 'lynx (fit)': Math.exp(fitted[i][1]) })), // prettier-ignore
@@ -209,8 +212,8 @@ printTable([
 
 const fine = Array.from({ length: 201 }, (_, i) => i / 10);
 const curves = {
-  network: predict(network, neural.fitted, fine),
-  classical: predict(lotkaVolterra, classicalFit, fine),
+  network: await predict(network, neural.fitted, fine),
+  classical: await predict(lotkaVolterra, classicalFit, fine),
 };
 const COLOUR = { hare: '#0072b2', lynx: '#d55e00' };
 const overTime = SPECIES.flatMap((name, j): Series[] => [
@@ -220,27 +223,29 @@ const overTime = SPECIES.flatMap((name, j): Series[] => [
 ]); // prettier-ignore
 const asPoint = (pair: Pair): Point => [Math.exp(pair[0]), Math.exp(pair[1])];
 const { parameters, states } = neural.fitted.state;
-const slope = (h: number, l: number): Point => {
-  const du = tf.tidy(
-    () => network.apply(tf.tensor2d([[Math.log(h), Math.log(l)]]), parameters.flow, states.flow.model)[0],
-  );
-  const [dh, dl] = du.dataSync();
+/** What the network says of the change of the pelts at these points. */
+async function slopes(points: readonly Point[]): Promise<Point[]> {
+  const du = tf.tidy(() => {
+    const u = tf.tensor2d(points.map(([h, l]) => [Math.log(h), Math.log(l)]));
+    return network.apply(u, parameters.flow, states.flow.model)[0];
+  });
+  const rows = (await du.array()) as [number, number][];
   du.dispose();
-  return [h * dh, l * dl];
+  return rows.map(([dh, dl], i) => [points[i][0] * dh, points[i][1] * dl]);
+}
+const portrait: Panel = {
+  title: 'Phase portrait',
+  x: { label: 'hare (thousands)' },
+  y: { label: 'lynx (thousands)' },
+  series: [
+    { name: 'neural ODE', kind: 'line', colour: '#009e73', points: curves.network.map(asPoint) },
+    { name: 'record', kind: 'dots', colour: '#000000', points: logs.map(asPoint) },
+  ],
 };
 const svg = figure(
   [
     { title: 'Pelts', x: { label: 'year', format: 'd' }, y: { label: 'thousands' }, series: overTime },
-    {
-      title: 'Phase portrait',
-      x: { label: 'hare (thousands)' },
-      y: { label: 'lynx (thousands)' },
-      series: [
-        { name: 'neural ODE', kind: 'line', colour: '#009e73', points: curves.network.map(asPoint) },
-        { name: 'record', kind: 'dots', colour: '#000000', points: logs.map(asPoint) },
-      ],
-      field: slope,
-    },
+    { ...portrait, arrows: await slopes(arrowPlaces(portrait)) },
     {
       title: 'Training',
       x: { label: 'step' },

@@ -24,29 +24,28 @@ import {
 import { readStatistics } from 'nullcline/solvers';
 import { commandLine, commonOptions, integer, prepare } from './support/cli.js';
 import { classification, neuralOdeClassifier } from './support/digit-models.js';
-import { accuracy, asTensors, dataOption, digitsFor, shuffled } from './support/digits.js';
+import { accuracy, asTensors, countOption, dataOption, digitsFor, shuffled } from './support/digits.js';
 import { orExit } from './support/data-error.js';
 import { figure, saveFigure, type Point } from './support/figure.js';
 import { printTable } from './support/table.js';
 
+const BATCH = 64;
 const { steps: stepsOption, ...common } = commonOptions({ steps: 1 });
 const options = commandLine(
   { name: 'neural-ode-digits', summary: 'classifies digits by a neural ODE, as the MNIST example of Lux.jl does.' },
   {
     data: dataOption("MNIST's IDX files or the UCI digits"),
+    digits: countOption(BATCH),
     epochs: integer('passes over the training digits', 5, { min: 1 }),
     steps: { ...stepsOption, about: 'training steps in the place of whole passes', fallback: Infinity },
     ...common,
   },
 );
-const BATCH = 64;
 
 const started = performance.now();
 const backend = await prepare(options, useBackend);
 const [forData, forModel, forBatches] = split(key(options.seed), 3);
-const digits = await orExit(
-  digitsFor(options.data, ['mnist', 'optdigits'], { size: 28, train: 4000, test: 1000 }, forData),
-);
+const digits = await orExit(digitsFor(options, ['mnist', 'optdigits'], 28, forData));
 const { train: learning, test } = digits;
 console.log(`${digits.source}: ${learning.count} to learn, ${test.count} to test. Backend ${backend}. The model:\n`);
 
@@ -57,14 +56,11 @@ const [learningTensors, testTensors] = [asTensors(learning), asTensors(test)];
 const { perPass, batch } = shuffled(learningTensors, BATCH, forBatches);
 const steps = Math.min(options.steps, options.epochs * perPass);
 const [ps, st] = setup(forModel, model);
-const predict = compile((p: typeof ps, s: typeof st, x: Tensor) => {
-  const [scores, { flow }] = model.apply(x, p, s);
-  return { scores, statistics: flow.statistics };
-});
+const predict = compile((p: typeof ps, s: typeof st, x: Tensor) => model.apply(x, p, s)[0]);
 
 /** The share of test digits that are named right. */
 const score = (p: typeof ps, s: typeof st): Promise<number> =>
-  accuracy((x) => predict(p, testMode(s), x).scores, testTensors);
+  accuracy((x) => predict.async(p, testMode(s), x), testTensors);
 
 type Pass = Readonly<Record<'epoch' | 'steps' | 'loss' | 'test accuracy (%)' | 'evaluations', number>>;
 const passes: Pass[] = [];
@@ -86,7 +82,7 @@ const { trainState: trained, losses } = await train(
         steps: step,
         loss: mean,
         'test accuracy (%)': 100 * (await score(parameters, states)),
-        evaluations: readStatistics(states.flow.statistics).evaluations,
+        evaluations: readStatistics(await states.flow.statistics.data()).evaluations,
       });
     },
   },

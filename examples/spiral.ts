@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import {
   chain,
+  compile,
   dense,
   disposeTrainState,
   foldIn,
@@ -29,7 +30,7 @@ import {
   type TrainState,
 } from 'nullcline';
 import { neuralODE } from 'nullcline/models';
-import { dopri5, odeProblem, readStatistics, solve } from 'nullcline/solvers';
+import { dopri5, odeProblem, readStatistics, solveAsync } from 'nullcline/solvers';
 import { commandLine, commonOptions, prepare } from './support/cli.js';
 import { figure, saveFigure, type Point } from './support/figure.js';
 import { printTable } from './support/table.js';
@@ -46,12 +47,13 @@ const started = performance.now();
 const backend = await prepare(options, useBackend);
 
 const A = tf.tensor2d([[-0.1, 2], [-2, -0.1]]); // prettier-ignore
-const truth = solve(
+const truth = await solveAsync(
   odeProblem((y: Tensor) => tf.matMul(tf.pow<tf.Tensor2D>(y, 3), A), tf.tensor2d([[2, 0]]), [0, END], {}),
   dopri5(),
   { saveAt: times, reltol: 1e-6, abstol: 1e-8 },
 );
-const path = truth.u.arraySync() as [number, number][][];
+const path = (await truth.u.array()) as [number, number][][];
+const pathTensor = tf.reshape(truth.u, [SIZE, 2]);
 const trueStats = truth.stats;
 tf.dispose([truth.u, truth.statistics]);
 console.log(
@@ -84,13 +86,12 @@ const objective = (m: Model, ps: Trained['parameters'], st: Trained['states'], {
 
 const [forModel, forBatches] = split(key(options.seed), 2);
 /** Twenty different places on the path, and the ten points that follow each: [20, 2] and [10, 20, 2]. */
-const batch = (step: number): Batch => {
-  const order = tf.tidy(() => permutation(foldIn(forBatches, step), SIZE - PIECE));
-  const starts = Array.from(order.dataSync()).slice(0, BATCH);
-  order.dispose();
-  const at = (offset: number): number[][] => starts.map((s) => path[s + offset][0]);
-  return { start: tf.tensor2d(at(0)), target: tf.tensor3d(pieceTimes.map((_, k) => at(k))) };
-};
+const batch = (step: number): Batch =>
+  tf.tidy(() => {
+    const starts = tf.slice(permutation(foldIn(forBatches, step), SIZE - PIECE), 0, BATCH);
+    const target = tf.stack(pieceTimes.map((_, k) => tf.gather(pathTensor, tf.add(starts, tf.scalar(k, 'int32')))));
+    return { start: tf.gather(pathTensor, starts), target };
+  });
 
 const [ps, st] = setup(forModel, model);
 const rows: { step: number; loss: number; evaluations: number }[] = [];
@@ -102,9 +103,9 @@ const { trainState: trained, losses } = await train(
   {
     steps: options.steps,
     progress: { label: 'spiral' },
-    onStep: ({ step, loss, stats }) => {
+    onStep: async ({ step, loss, stats }) => {
       if (step === 1 || step % every === 0)
-        rows.push({ step, loss, evaluations: readStatistics(stats.statistics).evaluations });
+        rows.push({ step, loss, evaluations: readStatistics(await stats.statistics.data()).evaluations });
     },
   },
 );
@@ -113,9 +114,10 @@ printTable(rows);
 
 /** The whole spiral from the learnt field. */
 const whole = neuralODE(field, { tspan: [0, END], saveAt: times, algorithm: dopri5(), reltol: 1e-5, abstol: 1e-7 });
-const learnt = tf.tidy(() => whole.apply(tf.tensor2d([[2, 0]]), trained.parameters, trained.states)[0]);
-const found = learnt.arraySync() as [number, number][][];
-learnt.dispose();
+const follow = compile((p: Trained['parameters'], s: Trained['states']) => whole.apply(tf.tensor2d([[2, 0]]), p, s)[0]);
+const learnt = await follow.async(trained.parameters, trained.states);
+const found = (await learnt.array()) as [number, number][][];
+tf.dispose([learnt, pathTensor]);
 const error = found.reduce((sum, [[x, y]], i) => sum + Math.abs(x - path[i][0][0]) + Math.abs(y - path[i][0][1]), 0);
 console.log(`\nMean absolute error along the whole spiral: ${(error / (2 * SIZE)).toFixed(4)}`);
 

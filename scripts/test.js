@@ -4,7 +4,7 @@
  * wasm backend; and, written for a backend that answers by promise only, on WebGPU (test/webgpu).
  * Arguments go to mocha: `npm test -- --grep dense`; `--world webgpu` (may be repeated) chooses worlds.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { record, root, run, tool } from './tools.js';
 import { vulkanEnvironment } from './vulkan.js';
@@ -60,6 +60,7 @@ if (compiled.code !== 0) {
 // The examples import 'nullcline', as users do: within build/ that is what was just compiled, whatever lies in dist/.
 const exports = { '.': './src/index.js', './solvers': './solvers/index.js', './models': './models/index.js' };
 writeFileSync(join(root, 'build/package.json'), `${JSON.stringify({ name: 'nullcline', type: 'module', exports })}\n`);
+cpSync(join(root, 'examples/data'), join(root, 'build/examples/data'), { recursive: true });
 
 const codes = [];
 

@@ -86,8 +86,8 @@ export function text(about: string, fallback: string, placeholder = 'TEXT'): Opt
   return { about, fallback, placeholder, expected: 'some text', read: (given) => (given === '' ? undefined : given) };
 }
 
-/** The backends an example can be asked to run on; `auto` is the best that is installed. */
-export const BACKENDS = ['auto', 'nullcline', 'cpu', 'wasm', 'tensorflow', 'tensorflow-gpu'] as const;
+/** The backends an example can be asked to run on; `auto` is the best that is installed and can be read at once. */
+export const BACKENDS = ['auto', 'nullcline', 'cpu', 'wasm', 'webgpu', 'tensorflow', 'tensorflow-gpu'] as const;
 
 export interface CommonDefaults {
   readonly steps: number;
@@ -156,7 +156,7 @@ export function parseCommandLine<O extends OptionTable>(options: O, argv: readon
 export function helpText({ name, summary }: ProgramText, options: OptionTable): string {
   const rows = Object.entries(options).map(([option, { placeholder, about, fallback, words }]) => [
     `--${option} ${placeholder}`,
-    `${about}${words === undefined ? '' : `: ${words.join(', ')}`} (default ${String(fallback)})`,
+    `${about}${words === undefined ? '' : `: ${words.join(', ')}`} (default ${fallback === Infinity ? 'no limit' : String(fallback)})`,
   ]);
   rows.push(['--help, -h', 'print this and end']);
   const width = Math.max(...rows.map(([left]) => left.length));

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { foldIn, permutation, split, type Key, type Tensor } from 'nullcline';
-import { UsageError, type Option } from './cli.js';
+import { integer, UsageError, type Option } from './cli.js';
 import { drawGlyphs } from './glyphs.js';
 import { DataFileError, readIdx, type IdxArray } from './idx.js';
 import { readOptdigits } from './optdigits.js';
@@ -152,34 +152,51 @@ export function shuffled(
   };
 }
 
-/** The share of digits that `predict` (images to scores `[batch, 10]`) names right, a few hundred at a time. */
+/** The share of digits that `predict` (images to scores `[batch, 10]`, which are freed) names right, a few hundred at a time. */
 export async function accuracy(
-  predict: (images: Tensor) => Tensor,
+  predict: (images: Tensor) => Promise<Tensor>,
   { images, labels }: DigitTensors,
   batch = 300,
 ): Promise<number> {
   const [count] = labels.shape;
   let right = 0;
   for (let from = 0; from < count; from += batch) {
-    const hits = tf.tidy(() => {
-      const size = Math.min(batch, count - from);
-      const scores = predict(tf.slice(images, [from, 0, 0, 0], [size, -1, -1, -1]));
-      return tf.sum(tf.cast(tf.equal(tf.argMax(scores, -1), tf.slice(labels, [from], [size])), 'int32'));
-    });
+    const size = Math.min(batch, count - from);
+    const some = tf.slice(images, [from, 0, 0, 0], [size, -1, -1, -1]);
+    const scores = await predict(some);
+    const hits = tf.tidy(() =>
+      tf.sum(tf.cast(tf.equal(tf.argMax(scores, -1), tf.slice(labels, [from], [size])), 'int32')),
+    );
     right += (await hits.data())[0];
-    hits.dispose();
+    tf.dispose([some, scores, hits]);
   }
   return right / count;
 }
 
-/** The digits an example works on. */
+/** How many digits are drawn to learn from, and one in how many of all digits is for the test. */
+const [MANY, PART] = [4000, 4];
+
+/** At most so many of the digits to learn from, and a quarter as many to test: for a short trial. */
+export function atMost(count: number, { source, train, test }: Digits): Digits {
+  const first = (set: DigitSet, most: number): DigitSet => (most < set.count ? slice(set, 0, most) : set);
+  return { source, train: first(train, count), test: first(test, Math.ceil(count / PART)) };
+}
+
+/** The digits an example works on: those of the folder `data`, or drawn ones of the given size; at most `count` of them to learn from. */
 export async function digitsFor(
-  data: string,
+  { data, digits: count }: { readonly data: string; readonly digits: number },
   formats: readonly DigitFormat[],
-  drawn: { readonly size: number; readonly train: number; readonly test: number },
+  size: number,
   key: Key,
 ): Promise<Digits> {
-  if (data !== DRAWN) return readDigits(data, formats);
+  if (data !== DRAWN) return atMost(count, readDigits(data, formats));
   const [own] = split(key, 1);
-  return drawDigits(own, drawn.size, drawn.train, drawn.test);
+  const train = Math.min(count, MANY);
+  return drawDigits(own, size, train, Math.ceil(train / PART));
 }
+
+/** The option for `digits`. */
+export const countOption = (batch: number): Option<number> => ({
+  ...integer('digits to learn from at most, and a quarter as many to test', 0, { min: batch }),
+  fallback: Infinity,
+});

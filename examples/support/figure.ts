@@ -37,8 +37,8 @@ export interface Panel {
   readonly x: Axis;
   readonly y: Axis;
   readonly series: readonly Series[];
-  /** A vector field drawn as arrows below the series, all of one length: `(x, y) -> [dx, dy]`. */
-  readonly field?: (x: number, y: number) => readonly [number, number];
+  /** A vector field, `[dx, dy]` at each of the {@link arrowPlaces}, drawn as arrows below the series, all of one length. */
+  readonly arrows?: readonly Point[];
 }
 
 export interface FigureLayout {
@@ -139,22 +139,31 @@ function extent(panel: Panel, coordinate: 0 | 1, axis: Axis): [number, number] {
   return [low >= 0 && low < margin * 4 ? 0 : low - margin, high + margin];
 }
 
-/** Arrows on a grid, turned as the field goes on the paper: both axes have their own scale. */
+/** The points of a grid over a panel at which a vector field is drawn. */
+export function arrowPlaces(panel: Panel): Point[] {
+  const [across, up] = [extent(panel, 0, panel.x), extent(panel, 1, panel.y)];
+  const at = (i: number, [from, to]: Point): number => from + ((i + 0.5) / ARROWS) * (to - from);
+  return Array.from({ length: ARROWS * ARROWS }, (_, k) => [at(k % ARROWS, across), at(Math.floor(k / ARROWS), up)]);
+}
+
+/** Arrows turned as the field goes on the paper: both axes have their own scale. */
 function arrows(panel: Panel, [x0, x1]: Point, [y0, y1]: Point, width: number, height: number): Plot.Markish[] {
-  const { field } = panel;
-  if (field === undefined) return [];
-  const at = (i: number, from: number, to: number): number => from + ((i + 0.5) / ARROWS) * (to - from);
-  const samples = Array.from({ length: ARROWS * ARROWS }, (_, k) => {
-    const [x, y] = [at(k % ARROWS, x0, x1), at(Math.floor(k / ARROWS), y0, y1)];
-    const [dx, dy] = field(x, y);
-    return { x, y, rotate: (Math.atan2((dx * width) / (x1 - x0), (dy * height) / (y1 - y0)) * 180) / Math.PI };
-  }).filter(({ rotate }) => Number.isFinite(rotate));
+  const directions = panel.arrows;
+  if (directions === undefined) return [];
+  const samples = arrowPlaces(panel)
+    .map(([x, y], k) => {
+      const [dx, dy] = directions[k];
+      return { x, y, rotate: (Math.atan2((dx * width) / (x1 - x0), (dy * height) / (y1 - y0)) * 180) / Math.PI };
+    })
+    .filter(({ rotate }) => Number.isFinite(rotate));
   return [Plot.vector(samples, { x: 'x', y: 'y', rotate: 'rotate', length: 11, stroke: '#b8b8b8', strokeWidth: 1, anchor: 'middle' })]; // prettier-ignore
 }
 
-/** A logarithmic axis marks every multiple of a power of ten; only the powers get a number. */
-const powersOfTen = (x: number): string =>
-  Number.isInteger(Number(Math.log10(x).toFixed(9))) ? String(Number(x.toPrecision(6))) : '';
+/** A logarithmic axis marks every multiple of a power of ten; only the powers get a number, or all where there is no power. */
+const logarithmic = ([low, high]: readonly [number, number]): ((x: number) => string) => {
+  const all = Math.ceil(Math.log10(low)) > Math.floor(Math.log10(high));
+  return (x) => (all || Number.isInteger(Number(Math.log10(x).toFixed(9))) ? String(Number(x.toPrecision(6))) : '');
+};
 
 /** Plot's options for an axis. */
 const scaleOptions = (axis: Axis, domain: [number, number]): Plot.ScaleOptions => ({
@@ -164,7 +173,7 @@ const scaleOptions = (axis: Axis, domain: [number, number]): Plot.ScaleOptions =
   grid: true,
   ...(axis.format === undefined ? {} : { tickFormat: axis.format }),
   // Plot would write 0.1 as '100m'.
-  ...(axis.scale === 'log' ? { ticks: 4, tickFormat: axis.format ?? powersOfTen } : {}),
+  ...(axis.scale === 'log' ? { ticks: 4, tickFormat: axis.format ?? logarithmic(domain) } : {}),
 });
 
 /** Plot's drawing as text. Its types speak of the browser's DOM, which this project does not compile with. */

@@ -2,7 +2,7 @@
  * How the residual of a fixed point falls, iteration by iteration, as curves.
  */
 import * as tf from '@tensorflow/tfjs';
-import { fixedPointProblem, solve, type NonlinearAlgorithm } from 'nullcline/solvers';
+import { fixedPointProblem, solveAsync, type NonlinearAlgorithm } from 'nullcline/solvers';
 import type { Tensor, Tree } from 'nullcline';
 import { COLOURS, type Panel, type Point, type Series } from './figure.js';
 
@@ -20,7 +20,7 @@ export async function residuals<P extends Tree>(
   algorithm: NonlinearAlgorithm,
   { maxIters, tolerance }: ResidualOptions,
 ): Promise<number[]> {
-  const { u, residual, statistics, trace } = solve(fixedPointProblem(f, start, p), algorithm, {
+  const { u, residual, statistics, trace } = await solveAsync(fixedPointProblem(f, start, p), algorithm, {
     maxIters,
     abstol: tolerance,
     reltol: 0,

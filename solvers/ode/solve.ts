@@ -219,8 +219,14 @@ function readRows({ dataId }: tf.TensorInfo): ArrayLike<number> {
   return tf.backend().readSync(dataId) as Float32Array;
 }
 
-/** The statistics tensor of a solve as a record of numbers. */
-export function readStatistics(statistics: tf.Tensor): Omit<SolveStats, 'adjointEvaluations'> & { retcode: Retcode } {
-  const [steps, accepted, rejected, evaluations, code] = statistics.dataSync();
+/**
+ * The statistics of a solve as a record of numbers.
+ *
+ * @param statistics - The tensor; or what it holds, where that has to be waited for (WebGPU): `await statistics.data()`.
+ */
+export function readStatistics(
+  statistics: Tensor | ArrayLike<number>,
+): Omit<SolveStats, 'adjointEvaluations'> & { retcode: Retcode } {
+  const [steps, accepted, rejected, evaluations, code] = Array.from(isTensor(statistics) ? statistics.dataSync() : statistics); // prettier-ignore
   return { steps, accepted, rejected, evaluations, retcode: RETCODES[code] };
 }

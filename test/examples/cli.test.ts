@@ -45,6 +45,8 @@ describe('the command line of the examples', () => {
     for (const name of [...Object.keys(options), 'help']) expect(help).to.contain(`--${name}`);
     expect(help).to.match(/--steps N {2,}training steps \(default 300\)/);
     expect(help).to.contain('discrete, backsolve, interpolating (default discrete)');
+    const unlimited = { ...integer('digits', 0), fallback: Infinity };
+    expect(helpText({ name: 'x', summary: '' }, { digits: unlimited })).to.contain('digits (default no limit)');
   });
 
   const mistakes: readonly [what: string, argv: string[], message: RegExp][] = [

@@ -194,7 +194,10 @@ describe('batches of digits', () => {
       pixels: new Float32Array(7),
       labels: Int32Array.of(3, 3, 3, 1, 2, 3, 0),
     });
-    const share = await accuracy((x) => tf.oneHot(tf.fill([x.shape[0]], 3, 'int32'), 10), tensors, 3);
+    const before = tf.memory().numTensors;
+    const three = (x: tf.Tensor): tf.Tensor => tf.tidy(() => tf.oneHot(tf.fill([x.shape[0]], 3, 'int32'), 10));
+    const share = await accuracy((x) => Promise.resolve(three(x)), tensors, 3);
+    expect(tf.memory().numTensors).to.equal(before);
     expect(share).to.be.closeTo(4 / 7, 1e-12);
     tf.dispose([tensors.images, tensors.labels]);
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { figure, saveFigure, toPng, type Panel, type Point } from '../../examples/support/figure.js';
+import { arrowPlaces, figure, saveFigure, toPng, type Panel, type Point } from '../../examples/support/figure.js';
 
 const line: Point[] = [
   [0, 1],
@@ -38,8 +38,9 @@ describe('a figure', () => {
   });
 
   it('turns the arrows of a field as they go on the paper', () => {
-    const angles = (field: Panel['field']): string[] => {
-      const svg = figure([{ ...panel, x: { label: 'x', domain: [0, 1] }, y: { label: 'y', domain: [0, 100] }, series: [], ...(field && { field }) }]); // prettier-ignore
+    const angles = (field: (x: number, y: number) => Point): string[] => {
+      const empty: Panel = { ...panel, x: { label: 'x', domain: [0, 1] }, y: { label: 'y', domain: [0, 100] }, series: [] }; // prettier-ignore
+      const svg = figure([{ ...empty, arrows: arrowPlaces(empty).map(([x, y]) => field(x, y)) }]);
       return [...new Set([...svg.matchAll(/rotate\((-?[\d.]+)\)/g)].map(([, angle]) => angle))].filter(
         (a) => a !== '-90',
       );
@@ -55,6 +56,8 @@ describe('a figure', () => {
   it('refuses what a logarithm refuses, and an axis without a point', () => {
     const log: Panel = { ...panel, y: { label: 'size', scale: 'log' } };
     expect(figure([log])).to.contain('>100<');
+    const within: Panel = { ...log, series: [{ name: 's', kind: 'line', points: [[0, 2.1], [1, 3.9]] }] }; // prettier-ignore
+    expect(figure([within]), 'without a power of ten').to.contain('>3<');
     const bad: Panel = { ...log, series: [{ name: 's', kind: 'line', points: [[0, 0]] }] };
     expect(() => figure([bad])).to.throw(RangeError, /panel "A & B": axis "size" is logarithmic, but a value is 0/);
     expect(() => figure([{ ...panel, series: [] }])).to.throw(RangeError, /axis "time" needs a domain/);

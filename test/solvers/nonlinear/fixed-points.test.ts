@@ -170,6 +170,7 @@ describe('fixed points', () => {
         const miss = tf.norm(tf.sub(f2Map(u, f2(0.5).p), u)).dataSync()[0];
         expectClose(best, miss, { rtol: tolerance({ float32: 1e-5, float64: 1e-12 }) });
         expect(readNonlinearStatistics(statistics)).to.deep.equal([{ iterations: 5, evaluations: 6, retcode: 'MaxIters' }]);
+        expect(readNonlinearStatistics(statistics.dataSync()), 'its values').to.deep.equal(readNonlinearStatistics(statistics));
       },
     ); // prettier-ignore
   });

@@ -61,6 +61,6 @@ describe('equations on a backend whose numbers must be waited for', () => {
   });
 
   it('without waiting it says what to do', () => {
-    expect(() => solve(f2(0.4), anderson(), tight)).to.throw(/Wait for them: compile\(f\)\.async/);
+    expect(() => solve(f2(0.4), anderson(), tight)).to.throw(/Wait for them: solveAsync\(\.\.\.\), compile\(f\)/);
   });
 });

@@ -242,6 +242,7 @@ describe('solve: failures', () => {
       const { stats } = solve(odeProblem(decay, one(), [0, 1], {}), tsit5());
       const { steps, accepted, rejected, evaluations } = stats;
       expect(readStatistics(statistics)).to.deep.equal({ steps, accepted, rejected, evaluations, retcode: 'Success' });
+      expect(readStatistics(statistics.dataSync()), 'its values').to.deep.equal(readStatistics(statistics));
     });
   });
 

@@ -5,6 +5,7 @@
 import type { Epilogue, MatMulSpec } from './emit/matmul.js';
 import { isHeavy, type Term } from './emit/terms.js';
 import type { MatMulStep, NestStep, Step } from './plan.js';
+import { readsOf, writesOf } from './steps.js';
 import type { BufferSlot, View } from './views.js';
 
 interface Uses {
@@ -20,15 +21,8 @@ function usesOf(steps: readonly Step[]): Map<BufferSlot, Uses> {
     return found;
   };
   for (const step of steps) {
-    if (step.type === 'call') {
-      for (const buffer of step.outputs) of(buffer).writers++;
-      for (const { buffer } of step.inputs) of(buffer).readers++;
-    } else {
-      step.views.forEach(({ buffer }, i) => {
-        if (i === 0) of(buffer).writers++;
-        else of(buffer).readers++;
-      });
-    }
+    for (const buffer of writesOf(step)) of(buffer).writers++;
+    for (const { buffer } of readsOf(step)) of(buffer).readers++;
   }
   return uses;
 }

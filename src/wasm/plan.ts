@@ -24,6 +24,7 @@ import type { NestSpec } from './emit/nest.js';
 import type { RandomSpec } from './emit/random.js';
 import { constant, loadLeaf, type Term } from './emit/terms.js';
 import { fuseEpilogues } from './epilogues.js';
+import { inPlace } from './in-place.js';
 import { INDIRECT } from './indirect.js';
 import { POOLS } from './pools.js';
 import { planMatMul } from './products.js';
@@ -126,7 +127,7 @@ export class Planner {
     for (const node of graph.nodes) this.node(node);
     const shared = graph.outputs.map((v, i) => this.finish(v, i));
     return {
-      steps: fuseEpilogues(this.steps),
+      steps: inPlace(fuseEpilogues(this.steps), this.floatBytes),
       constants: this.constants,
       shared,
       inputCount: graph.inputs.length,

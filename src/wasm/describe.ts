@@ -3,8 +3,10 @@
  */
 import { formatShape, PRIMITIVE, sizeOf } from '../graph/graph.js';
 import type { PrimitiveAttrs } from '../graph/primitive.js';
+import { resultsOf } from './emit/nest.js';
 import type { Term } from './emit/terms.js';
 import type { CallStep, MatMulStep, MoveStep, NestStep, Plan, RandomStep, Step } from './plan.js';
+import { readsOf, resultsIn } from './steps.js';
 import type { View } from './views.js';
 
 export interface Sizes {
@@ -22,23 +24,43 @@ interface Line {
 /** What a buffer is called: `in0`, `out1`, `const2`, `arena` with the bytes it takes there. */
 type Naming = (view: View) => string;
 
-/** The term as a formula, and how many operations it has. */
-function formula(term: Term, leaves: readonly string[]): { text: string; flops: number } {
-  if (term.op === 'load') return { text: leaves[term.leaf ?? 0], flops: 0 };
-  if (term.op === 'const') return { text: String(term.value), flops: 0 };
-  const args = term.args.map((arg) => formula(arg, leaves));
-  const flops = args.reduce((n, arg) => n + arg.flops, term.kind === 'float' && term.op !== 'cast' ? 1 : 0);
-  return { text: `${term.op}(${args.map(({ text }) => text).join(', ')})`, flops };
+/** The term as a formula. What has a name already, is called by it. */
+function formula(term: Term, leaves: readonly string[], known: ReadonlyMap<Term, string> = new Map()): string {
+  const name = known.get(term);
+  if (name !== undefined) return name;
+  if (term.op === 'load') return leaves[term.leaf ?? 0];
+  if (term.op === 'const') return String(term.value);
+  return `${term.op}(${term.args.map((arg) => formula(arg, leaves, known)).join(', ')})`;
 }
 
-function nest({ spec, views }: NestStep, nameOf: Naming): Line {
-  const { text, flops } = formula(spec.term, views.slice(1).map(nameOf));
+/** How many operations terms have; what they share counts once. */
+function flopsOf(terms: readonly Term[], counted = new Set<Term>()): number {
+  return terms.reduce((n, term) => {
+    if (counted.has(term)) return n;
+    counted.add(term);
+    const own = term.kind === 'float' && !['load', 'const', 'cast'].includes(term.op) ? 1 : 0;
+    return n + own + flopsOf(term.args, counted);
+  }, 0);
+}
+
+function nest(step: NestStep, nameOf: Naming): Line {
+  const { spec } = step;
+  const terms = resultsOf(spec).map(({ term }) => term);
   const count = sizeOf(spec.sizes);
   const { reduce } = spec;
   const over = reduce === undefined ? '' : ` reduced by ${reduce.op} over the last ${reduce.axes}`;
+  const leaves = readsOf(step).map(nameOf);
+  const known = new Map<Term, string>();
+  const results = resultsIn(step).map((view, i) => {
+    // Everything is read before anything is written: what other results call by the name of an operand is primed.
+    const name = terms.length > 1 && leaves.includes(nameOf(view)) ? `${nameOf(view)}'` : nameOf(view);
+    const text = `${name} = ${formula(terms[i], leaves, known)}`;
+    if (terms[i].args.length > 0) known.set(terms[i], name);
+    return text;
+  });
   return {
-    text: `${nameOf(views[0])} = ${text} for ${formatShape(spec.sizes)}${over}`,
-    flops: count * (flops + (reduce === undefined ? 0 : 1)),
+    text: `${results.join('; ')} for ${formatShape(spec.sizes)}${over}`,
+    flops: count * (flopsOf(terms) + (reduce === undefined ? 0 : 1)),
   };
 }
 
@@ -48,12 +70,13 @@ function matmul({ spec, views }: MatMulStep, nameOf: Naming): Line {
   const matrices = sizeOf(views[0].shape) / Math.max(rows * columns, 1);
   const product = `${a} (${rows} x ${inner}) . ${b} (${inner} x ${columns})`;
   const batch = matrices > 1 ? ` for ${matrices} matrices` : '';
-  const ended = epilogue === undefined ? { text: product, flops: 0 } : formula(epilogue.term, [product, ...rest]);
+  const ended = epilogue === undefined ? product : formula(epilogue.term, [product, ...rest]);
+  const after = epilogue === undefined ? 0 : flopsOf([epilogue.term]);
   const panels = [...(spec.aPanels === true ? ['A'] : []), ...(spec.bPanels === true ? ['B'] : [])];
   const packed = panels.length === 0 ? '' : `, ${panels.join(' and ')} in panels`;
   return {
-    text: `${c} = ${ended.text}${batch}${packed}`,
-    flops: matrices * (spec.repeat?.count ?? 1) * rows * columns * (2 * inner + ended.flops),
+    text: `${c} = ${ended}${batch}${packed}`,
+    flops: matrices * (spec.repeat?.count ?? 1) * rows * columns * (2 * inner + after),
   };
 }
 

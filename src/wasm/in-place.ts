@@ -3,8 +3,9 @@
  * every element just before it writes the one with the same index, so its result needs no memory besides that of an operand
  * that dies there. Where the result is an output of the program, the operand lives in the output's memory from its beginning.
  */
+import { resultsOf } from './emit/nest.js';
 import type { MatMulStep, NestStep, Step } from './plan.js';
-import { livesOf } from './steps.js';
+import { livesOf, readsOf, resultsIn } from './steps.js';
 import type { BufferSlot, View } from './views.js';
 
 /** Where in memory a loop finds the elements of a result or an operand. */
@@ -24,13 +25,14 @@ export interface Walks {
   readonly others: readonly View[];
 }
 
-function nestWalks({ spec, views }: NestStep): Walks | undefined {
+function nestWalks(step: NestStep): Walks | undefined {
+  const { spec } = step;
   if (spec.reduce !== undefined || spec.isSequential === true) return undefined;
-  const [out, ...operands] = views;
+  const results = resultsOf(spec);
   return {
     sizes: spec.sizes,
-    written: [{ view: out, strides: spec.out.strides }],
-    read: operands.map((view, i) => ({ view, strides: spec.operands[i].strides })),
+    written: resultsIn(step).map((view, i) => ({ view, strides: results[i].out.strides })),
+    read: readsOf(step).map((view, i) => ({ view, strides: spec.operands[i].strides })),
     others: [],
   };
 }
@@ -109,9 +111,10 @@ function relocated(step: Step, there: (view: View) => View, place: (buffer: Buff
 
 /** Does it copy what is there already? */
 function isIdle(step: Step, floatBytes: number): boolean {
-  if (step.type !== 'nest' || step.spec.term.op !== 'load') return false;
+  if (step.type !== 'nest' || step.spec.term.op !== 'load' || step.spec.more !== undefined) return false;
   const walks = nestWalks(step);
   if (walks === undefined) return false;
-  const { sizes, written: [to], read: [from] } = walks; // prettier-ignore
-  return to.view.buffer === from.view.buffer && isAligned(from, to, sizes, floatBytes);
+  const [to] = walks.written;
+  const from = walks.read[step.spec.term.leaf ?? 0];
+  return to.view.buffer === from.view.buffer && isAligned(from, to, walks.sizes, floatBytes);
 }

@@ -26,6 +26,7 @@ import { constant, loadLeaf, type Term } from './emit/terms.js';
 import { fuseEpilogues } from './epilogues.js';
 import { inPlace } from './in-place.js';
 import { INDIRECT } from './indirect.js';
+import { joinLoops } from './joined-loops.js';
 import { POOLS } from './pools.js';
 import { planMatMul } from './products.js';
 import { RANDOM } from './random.js';
@@ -36,7 +37,7 @@ import { broadcastStrides, isContiguous, reshapeView, whole, type BufferSlot, ty
 export interface NestStep {
   readonly type: 'nest';
   readonly spec: NestSpec;
-  /** The result first, then the operands. */
+  /** The results first, then the operands. */
   readonly views: readonly View[];
 }
 
@@ -127,7 +128,7 @@ export class Planner {
     for (const node of graph.nodes) this.node(node);
     const shared = graph.outputs.map((v, i) => this.finish(v, i));
     return {
-      steps: inPlace(fuseEpilogues(this.steps), this.floatBytes),
+      steps: inPlace(joinLoops(fuseEpilogues(this.steps)), this.floatBytes),
       constants: this.constants,
       shared,
       inputCount: graph.inputs.length,

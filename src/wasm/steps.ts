@@ -1,12 +1,20 @@
 /**
  * What steps read and write, and how long what they write is wanted.
  */
-import type { Step } from './plan.js';
+import type { CallStep, Step } from './plan.js';
 import type { BufferSlot, View } from './views.js';
 
-export const writesOf = (step: Step): readonly BufferSlot[] => (step.type === 'call' ? step.outputs : [step.views[0].buffer]); // prettier-ignore
+/** How many of the views are results: they come first. */
+const resultCount = (step: Exclude<Step, CallStep>): number => 1 + (step.type === 'nest' ? (step.spec.more?.length ?? 0) : 0); // prettier-ignore
 
-export const readsOf = (step: Step): readonly View[] => (step.type === 'call' ? step.inputs : step.views.slice(1));
+/** The views through which a step writes, of which a call of the host has none. */
+export const resultsIn = (step: Exclude<Step, CallStep>): readonly View[] => step.views.slice(0, resultCount(step));
+
+export const writesOf = (step: Step): readonly BufferSlot[] =>
+  step.type === 'call' ? step.outputs : resultsIn(step).map(({ buffer }) => buffer);
+
+export const readsOf = (step: Step): readonly View[] =>
+  step.type === 'call' ? step.inputs : step.views.slice(resultCount(step));
 
 /** Numbers of the first and of the last step that touches a buffer. */
 export interface Life {

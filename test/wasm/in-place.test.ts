@@ -72,7 +72,7 @@ describe('results in the place of an operand', () => {
 
   it('keep away from what an argument holds', () => {
     const { kernels } = planned(([x]) => [tf.tanh(x), tf.sin(x)], float(16));
-    expect(kernels).to.deep.equal(['out0 = tanh(in0) for [16]', 'out1 = sin(in0) for [16]']);
+    expect(kernels).to.deep.equal(['out0 = tanh(in0); out1 = sin(in0) for [16]']);
   });
 
   it('have the size of their operand in bytes', () => {

@@ -7,6 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { backpropagate } from './differentiate.js';
+import { donationOf } from './donation.js';
 import { activeBackend, engineInternals, tapeIsOn, withBackend, withoutTape } from './engine.js';
 import { share, type Buffer, type Executable, type Executor } from './executor.js';
 import {
@@ -77,6 +78,8 @@ export class Program {
   readonly graph: Graph;
   /** Tensors the function closed over, read afresh at each run. */
   readonly captured: readonly tf.Tensor[];
+  /** Inputs that callers give up with each run; set before the first. */
+  donated: readonly boolean[] | undefined;
   private readonly hasPrimitives: boolean;
   private readonly executables = new Map<string, Executable>();
   private adjoint: Program | undefined;
@@ -100,7 +103,7 @@ export class Program {
     const { name, backend } = activeBackend();
     let executable = this.executables.get(name);
     if (executable === undefined) {
-      executable = (executors().get(name) ?? interpreter).prepare(forRunning(this.graph), backend, name);
+      executable = (executors().get(name) ?? interpreter).prepare(forRunning(this.graph), backend, name, this.donated);
       this.executables.set(name, executable);
     }
     return executable;
@@ -111,11 +114,12 @@ export class Program {
     inputs: readonly Buffer[],
     captured: readonly Buffer[] = this.capturedBuffers(),
     context?: RunContext,
+    donate = false,
   ): Buffer[] {
     if (context !== undefined) return this.executable().run(inputs, captured, context);
     // Only what primitives leave behind needs freeing.
-    if (!this.hasPrimitives) return this.executable().run(inputs, captured, openContext().context);
-    return inContext((own) => this.executable().run(inputs, captured, own));
+    if (!this.hasPrimitives) return this.executable().run(inputs, captured, openContext().context, donate);
+    return inContext((own) => this.executable().run(inputs, captured, own, donate));
   }
 
   /** Free what is held between runs, as soon as none is waiting for a number; a later run uploads it again. */
@@ -151,7 +155,7 @@ export class Program {
     // Loops, since this is what every call of a small compiled function spends its time on.
     const given = new Array<Buffer>(inputs.length);
     for (let i = 0; i < inputs.length; i++) given[i] = bufferOf(inputs[i], 'an argument', engine, backend);
-    const results = this.runBuffers(given);
+    const results = this.runBuffers(given, undefined, undefined, this.donated !== undefined);
     const tensors = new Array<tf.Tensor>(results.length);
     for (let i = 0; i < results.length; i++) tensors[i] = engine.makeTensorFromTensorInfo(results[i], backend);
     return tensors;
@@ -314,6 +318,8 @@ export function bufferOf(
   backend = activeBackend().backend,
 ): Buffer {
   if (tensor.isDisposed) {
+    const donation = donationOf(tensor);
+    if (donation !== undefined) throw new Error(`${what} ${formatShape(tensor.shape)}: ${donation}`);
     throw new Error(`${what} ${formatShape(tensor.shape)} has been disposed; keep it (tf.keep) as long as it is used`);
   }
   const info = engine.state.tensorInfo.get(tensor.dataId);

@@ -130,6 +130,17 @@ export class NullclineBackend extends tf.KernelBackend {
     return this.heap.allocate(length * (dtype === 'float32' ? this.precision / 8 : dtype === 'int32' ? 4 : 1));
   }
 
+  /** Does one tensor hold this buffer, whose numbers are in the heap, and nothing else? */
+  isAlone(dataId: object): boolean {
+    const entry = this.entryOf(dataId);
+    return entry.refCount === 1 && entry.pointer !== 0;
+  }
+
+  /** Leave the block of a buffer to the caller, who knows where it is. Nothing can be done with the buffer but freeing it. */
+  surrender(dataId: object): void {
+    this.entryOf(dataId).pointer = 0;
+  }
+
   override write(values: Values, shape: number[], dtype: tf.DataType): object {
     return this.add(this.entryFor(values, shape, dtype));
   }

@@ -117,7 +117,7 @@ const viewsOf = (step: Step): readonly View[] => (step.type === 'call' ? step.in
 
 /** The steps of a plan, with totals in front. */
 export function describePlan(plan: Plan, { arenaBytes, moduleBytes, precision }: Sizes): string {
-  const { steps, inputCount, capturedCount } = plan;
+  const { steps, inputCount, capturedCount, donors } = plan;
   const arena = new Map<object, number>();
   const nameOf: Naming = ({ buffer }) => {
     if (buffer.home === 'constant') return `const${buffer.index}`;
@@ -131,12 +131,14 @@ export function describePlan(plan: Plan, { arenaBytes, moduleBytes, precision }:
     return `t${number}`;
   }; // prettier-ignore
   const lines = steps.map((step) => line(step, nameOf));
+  const donated = donors.flatMap((donor, i) => (donor === null ? [] : [`out${i} takes the place of in${donor}`]));
   const flops = lines.reduce((n, l) => n + l.flops, 0);
   const touched = steps.flatMap(viewsOf).reduce((n, { buffer }) => n + buffer.bytes, 0);
   const calls = steps.filter(({ type }) => type === 'call').length;
   return [
     `compiled in float${precision}: ${steps.length - calls} kernels, ${calls} calls of the host, arena of ${arenaBytes} bytes for ${arena.size} intermediates, ` +
       `module of ${moduleBytes} bytes, ${flops} flops, ${touched} bytes read and written`,
+    ...(donated.length === 0 ? [] : [`donated: ${donated.join(', ')}`]),
     ...lines.map(({ text }, i) => `${String(i).padStart(3)}  ${text}`),
   ].join('\n');
 }

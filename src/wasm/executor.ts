@@ -29,12 +29,13 @@ export class WasmExecutable implements Executable {
     private readonly graph: Graph,
     private readonly backend: NullclineBackend,
     private readonly backendName: string,
+    private readonly donated?: readonly boolean[],
   ) {
     forgotten.register(this, this.held, this);
   }
 
   private compile(): CompiledGraph {
-    const compiled = new CompiledGraph(this.graph, this.backend, this.backendName);
+    const compiled = new CompiledGraph(this.graph, this.backend, this.backendName, true, this.donated);
     this.held.push(compiled.held);
     return compiled;
   }
@@ -55,10 +56,10 @@ export class WasmExecutable implements Executable {
     return describePlan(plan, { arenaBytes, moduleBytes, precision: this.backend.precision });
   }
 
-  run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {
+  run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext, donate = false): Buffer[] {
     const compiled = this.idle.pop() ?? this.compile();
     try {
-      return compiled.run(inputs, captured, context);
+      return compiled.run(inputs, captured, context, donate);
     } finally {
       this.idle.push(compiled);
     }
@@ -76,12 +77,12 @@ export class WasmExecutable implements Executable {
 /** Compiles graphs for {@link NullclineBackend}; whatever generated code cannot hold (complex numbers, text) is interpreted. */
 export const wasmExecutor: Executor = {
   name: 'wasm',
-  prepare(graph: Graph, backend: tf.KernelBackend, backendName: string): Executable {
+  prepare(graph: Graph, backend: tf.KernelBackend, backendName: string, donated?: readonly boolean[]): Executable {
     const values = graph.nodes.flatMap(({ outputs }) => outputs);
     if (!(backend instanceof NullclineBackend) || values.some(({ dtype }) => kindOf(dtype) === undefined)) {
       return interpreter.prepare(graph, backend, backendName);
     }
-    return new WasmExecutable(graph, backend, backendName);
+    return new WasmExecutable(graph, backend, backendName, donated);
   },
   workspace(backend: tf.KernelBackend, backendName: string): Workspace {
     if (!(backend instanceof NullclineBackend)) return interpreter.workspace(backend, backendName);

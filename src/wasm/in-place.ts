@@ -62,8 +62,16 @@ export function isAligned(x: Walk, y: Walk, sizes: readonly number[], floatBytes
   );
 }
 
-/** The steps with such results in such places. What would then copy a value to where it is, is gone. */
-export function inPlace(steps: readonly Step[], floatBytes: number): Step[] {
+/**
+ * The steps with such results in such places. What would then copy a value to where it is, is gone.
+ *
+ * @param reserved Memory that holds something else until its first result is written.
+ */
+export function inPlace(
+  steps: readonly Step[],
+  floatBytes: number,
+  reserved: ReadonlySet<BufferSlot> = new Set(),
+): Step[] {
   const lives = livesOf(steps);
   const moved = new Map<BufferSlot, BufferSlot>();
   const place = (buffer: BufferSlot): BufferSlot => {
@@ -77,6 +85,7 @@ export function inPlace(steps: readonly Step[], floatBytes: number): Step[] {
     const taken = new Set<BufferSlot>(others.map(({ buffer }) => buffer));
     for (const result of written) {
       const { buffer } = result.view;
+      if (reserved.has(buffer)) continue;
       if (lives.get(buffer)?.from !== at || written.filter(({ view }) => view.buffer === buffer).length > 1) continue;
       const dying = read.find(
         ({ view: { buffer: given } }) =>

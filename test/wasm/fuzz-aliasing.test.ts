@@ -3,6 +3,7 @@ import '../../src/index.js';
 import { expect } from 'chai';
 import * as tf from '@tensorflow/tfjs';
 import type { Graph, Spec } from '../../src/graph/graph.js';
+import { share, type Buffer } from '../../src/graph/executor.js';
 import { interpreter } from '../../src/graph/interpret.js';
 import { simplify } from '../../src/graph/simplify.js';
 import { wasmExecutor } from '../../src/wasm/executor.js';
@@ -11,7 +12,7 @@ import { Planner } from '../../src/wasm/plan.js';
 import { readsOf, writesOf } from '../../src/wasm/steps.js';
 import { expectClose } from '../support/close.js';
 import { isFloat64 } from '../support/precision.js';
-import { compiledBackend, randomValues, repeatable, runOn, trace, type Values } from './compile-support.js';
+import { compiledBackend, contextOf, randomValues, repeatable, runOn, trace, type Values } from './compile-support.js';
 
 /** Graphs per run; `NULLCLINE_FUZZ_GRAPHS` asks for more, `NULLCLINE_FUZZ_SEED` for others. */
 const GRAPHS = Number(process.env.NULLCLINE_FUZZ_GRAPHS ?? 250);
@@ -86,6 +87,36 @@ const inPlaceIn = (graph: Graph, floatBytes: number): number =>
     return writesOf(step).some((buffer) => read.includes(buffer));
   }).length;
 
+/** A run to which some arguments are donated, of which some are held by somebody else, who finds them as they were. */
+function runDonating(
+  graph: Graph,
+  inputs: readonly Values[],
+  random: Random,
+  name: 'nullcline' | 'nullcline64',
+): Values[] {
+  const backend = compiledBackend(name);
+  const before = backend.heap.bytesInUse;
+  const executable = wasmExecutor.prepare(graph, backend, name, inputs.map(() => random() < 0.8)); // prettier-ignore
+  const given = graph.inputs.map(({ shape, dtype }, i): Buffer => {
+    const values: unknown = inputs[i];
+    const dataId = backend.write(values as Float32Array, shape, dtype);
+    if (random() < 0.5) backend.pointerOf(dataId); // also one whose numbers have no place yet
+    return { dataId, shape, dtype };
+  });
+  const held = given.map((buffer) => random() < 0.2 && share(backend, buffer));
+  const outputs = executable.run(given, [], contextOf(backend, name), true);
+  const values = outputs.map(({ dataId }) => (backend.readSync(dataId) as Values).slice());
+  held.forEach((buffer, i) => {
+    if (buffer === false) return;
+    expect(Array.from(backend.readSync(buffer.dataId) as Values)).to.deep.equal(Array.from(inputs[i]));
+    backend.disposeData(buffer.dataId);
+  });
+  for (const { dataId } of [...given, ...outputs]) backend.disposeData(dataId);
+  executable.dispose();
+  expect(backend.heap.bytesInUse, 'bytes in use').to.equal(before);
+  return values;
+}
+
 describe('random graphs of values that could share their memory', function () {
   this.timeout(600_000);
 
@@ -125,6 +156,7 @@ describe('random graphs of values that could share their memory', function () {
         check(runOn(graph, inputs, name, executable), 'graph');
         check(runOn(graph, inputs, name, executable), 'second run');
         executable.dispose();
+        check(runDonating(graph, inputs, random, name), 'donating run');
       }
       // As many as there are graphs, and more: this is what is being tested.
       expect(inPlace).to.be.greaterThan(GRAPHS);

@@ -34,7 +34,7 @@ export function giveUp(tensors: readonly Tensor[], donated: readonly boolean[]):
   for (const [i, t] of tensors.entries()) {
     if (!donated[i] || t.isDisposed || kept.has(t)) continue;
     t.dispose();
-    Object.defineProperty(t, 'throwIfDisposed', { value: refuse });
+    (t as unknown as { throwIfDisposed: () => never }).throwIfDisposed = refuse;
   }
 }
 

@@ -18,6 +18,7 @@ import {
   crossEntropy,
   dense,
   disposeTree,
+  kaimingUniform,
   key,
   setup,
   singleTrainStep,
@@ -50,6 +51,9 @@ const LIMIT_THERE: readonly (readonly [network: string, batch: number, us: numbe
   ['2-50-2 forward', 512, 37],
 ];
 
+/** Weights and biases of a dense layer as PyTorch and Equinox draw them, uniform within 1 / sqrt(inputs): as the peers' networks were. */
+const likePeers = { initWeight: kaimingUniform(1 / Math.sqrt(3)) }; // biases are drawn so by default
+
 const limits = Limit.load(32);
 
 /** How much longer the limit takes here and now; in the races of the cases, so that it is the same minute. */
@@ -76,7 +80,7 @@ function tell(
 }
 
 for (const { d, h, batch, diffrax } of CASES) {
-  const model = chain(dense(d, h, 'tanh'), dense(h, d));
+  const model = chain(dense(d, h, 'tanh', likePeers), dense(h, d, 'identity', likePeers));
   const [ps, st] = setup(key(1), model);
   const y0 = tf.randomUniform([batch, d], -1, 1, 'float32', 3);
   const field = (u: Tensor, p: typeof ps): Tensor => apply(model, u, p, st)[0];
@@ -99,9 +103,15 @@ for (const { d, h, batch, diffrax } of CASES) {
 
 {
   const batch = 128;
-  const field = chain(dense(20, 10, 'tanh'), dense(10, 10, 'tanh'), dense(10, 20, 'tanh'));
+  const field = chain(
+    ...[
+      [20, 10],
+      [10, 10],
+      [10, 20],
+    ].map(([n, m]) => dense(n, m, 'tanh', likePeers)),
+  );
   const ode = neuralODE(field, { tspan: [0, 1], algorithm: tsit5(), reltol: 1e-3, abstol: 1e-3 });
-  const model = chain(dense(784, 20, 'tanh'), ode, dense(20, 10));
+  const model = chain(dense(784, 20, 'tanh', likePeers), ode, dense(20, 10, 'identity', likePeers));
   const [ps, st] = setup(key(1), model);
   const labels = tf.tidy(() => tf.cast(tf.floor(tf.randomUniform([batch], 0, 10, 'float32', 5)), 'int32'));
   const data = { x: tf.randomUniform([batch, 784], 0, 1, 'float32', 4), y: tf.tidy(() => tf.oneHot(labels, 10).toFloat()) }; // prettier-ignore

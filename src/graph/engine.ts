@@ -25,6 +25,10 @@ export interface EngineInternals {
   state: {
     gradientDepth: number;
     kernelDepth: number;
+    numTensors: number;
+    numBytes: number;
+    numDataBuffers: number;
+    readonly activeScope: object | null;
     tensorInfo: WeakMap<object, { backend: tf.KernelBackend }>;
   };
   runKernel(name: string, inputs: KernelInputs, attrs?: Attrs): tf.Tensor | tf.Tensor[];
@@ -32,6 +36,7 @@ export interface EngineInternals {
   gradients(f: () => tf.Tensor, xs: tf.Tensor[], dy?: tf.Tensor | null, allowNoGradients?: boolean): GradientsResult;
   makeTensorFromTensorInfo(info: tf.TensorInfo, backend?: tf.KernelBackend): tf.Tensor;
   makeTensor(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): tf.Tensor;
+  trackTensor(tensor: tf.Tensor, backend?: tf.KernelBackend): void;
   disposeTensor(tensor: tf.Tensor): void;
   moveData(backend: tf.KernelBackend, dataId: object): void;
   removeDataId(dataId: object, backend: tf.KernelBackend): void;

@@ -70,6 +70,11 @@ export function nested(outer: Pick<RunContext, 'backend' | 'backendName' | 'reco
   return { context: { backend, backendName, records, onEnd }, end };
 }
 
+/** For runs without primitives: nobody leaves a record, so nothing waits for the end. */
+export function lonely(backend: tf.KernelBackend, backendName: string): RunContext {
+  return { backend, backendName, records: [], onEnd: (free) => { free(); } }; // prettier-ignore
+}
+
 /** Run where nothing waits. `needsValues` is what is wrong when it would have to. */
 export function atOnce<T>(computation: Gradual<T>, needsValues: string): T {
   const turn = computation.next();

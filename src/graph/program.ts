@@ -25,7 +25,7 @@ import {
   type Value,
 } from './graph.js';
 import { interpreter } from './interpret.js';
-import { nested, type Gradual, type PrimitiveAttrs, type RunContext } from './primitive.js';
+import { lonely, nested, type Gradual, type PrimitiveAttrs, type RunContext } from './primitive.js';
 import { forRunning, simplify } from './simplify.js';
 import { currentTrace, Trace, traceGraph } from './trace.js';
 import type { Workspace } from './workspace.js';
@@ -74,6 +74,12 @@ export function openWorkspace({ backend, backendName }: RunContext): Workspace {
 
 const NO_BUFFERS: Buffer[] = [];
 
+interface Prepared {
+  readonly executable: Executable;
+  /** What runs share when no primitive takes part. */
+  readonly context: RunContext;
+}
+
 export class Program {
   readonly graph: Graph;
   /** Tensors the function closed over, read afresh at each run. */
@@ -81,7 +87,7 @@ export class Program {
   /** Inputs that callers give up with each run; set before the first. */
   donated: readonly boolean[] | undefined;
   private readonly hasPrimitives: boolean;
-  private readonly executables = new Map<string, Executable>();
+  private readonly prepared = new Map<string, Prepared>();
   private adjoint: Program | undefined;
   /** Whoever held this program has let it go; what it holds from then on is freed after each run. */
   private disposed = false;
@@ -100,13 +106,19 @@ export class Program {
 
   /** As the active backend runs it, compiled or prepared at the first call. */
   executable(): Executable {
+    return this.prepare().executable;
+  }
+
+  private prepare(): Prepared {
     const { name, backend } = activeBackend();
-    let executable = this.executables.get(name);
-    if (executable === undefined) {
-      executable = (executors().get(name) ?? interpreter).prepare(forRunning(this.graph), backend, name, this.donated);
-      this.executables.set(name, executable);
+    let prepared = this.prepared.get(name);
+    if (prepared?.context.backend !== backend) {
+      prepared?.executable.dispose(); // its backend was removed, and another came by that name
+      const executable = (executors().get(name) ?? interpreter).prepare(forRunning(this.graph), backend, name, this.donated);
+      prepared = { executable, context: lonely(backend, name) };
+      this.prepared.set(name, prepared);
     }
-    return executable;
+    return prepared;
   }
 
   /** Run on buffers: no Tensor is made, nothing is tracked. The caller frees the outputs. */
@@ -116,10 +128,10 @@ export class Program {
     context?: RunContext,
     donate = false,
   ): Buffer[] {
-    if (context !== undefined) return this.executable().run(inputs, captured, context);
+    const { executable, context: shared } = this.prepare();
     // Only what primitives leave behind needs freeing.
-    if (!this.hasPrimitives) return this.executable().run(inputs, captured, openContext().context, donate);
-    return inContext((own) => this.executable().run(inputs, captured, own, donate));
+    if (context === undefined && this.hasPrimitives) return inContext((own) => executable.run(inputs, captured, own, donate));
+    return executable.run(inputs, captured, context ?? shared, donate);
   }
 
   /** Free what is held between runs, as soon as none is waiting for a number; a later run uploads it again. */
@@ -127,8 +139,8 @@ export class Program {
     this.disposed = true;
     this.isDue = this.waiting > 0;
     if (this.isDue) return;
-    for (const executable of this.executables.values()) executable.dispose();
-    this.executables.clear();
+    for (const { executable } of this.prepared.values()) executable.dispose();
+    this.prepared.clear();
     for (const { kernel, attrs } of this.graph.nodes) {
       if (kernel === PRIMITIVE) (attrs as unknown as PrimitiveAttrs).primitive.dispose?.();
     }

@@ -8,7 +8,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import { sizeOf, INPUT, makeNode, type Graph, type Value } from '../graph/graph.js';
 import type { Executable, Executor } from '../graph/executor.js';
-import type { RunContext } from '../graph/primitive.js';
+import { lonely } from '../graph/primitive.js';
 import { inferShapes } from '../graph/shapes.js';
 import type { NullclineBackend } from './backend.js';
 
@@ -92,17 +92,10 @@ export class CompiledKernels {
         old.dispose();
         this.programs.delete(oldest);
       }
-      return program.run(inputs, [], this.context(backend))[0];
+      return program.run(inputs, [], lonely(backend, this.backendName))[0];
     } finally {
       this.running = false;
     }
-  }
-
-  private context(backend: NullclineBackend): RunContext {
-    const never = (): void => {
-      // No primitive of ours takes part, so nothing waits for the end.
-    };
-    return { backend, backendName: this.backendName, records: [], onEnd: never };
   }
 }
 

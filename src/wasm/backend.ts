@@ -7,6 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { asKind, storageOf, type Numbers, type Precision } from './backend-values.js';
+import { DataId } from './data-infos.js';
 import { Heap } from './heap.js';
 
 type Values = tf.backend_util.BackendValues;
@@ -344,7 +345,7 @@ export class NullclineBackend extends tf.KernelBackend {
   }
 }
 
-class StoredEntry implements Entry {
+class StoredEntry extends DataId implements Entry {
   refCount = 1;
   /** The backend whose buffer this is while its id is this object and it has not been freed. */
   home: NullclineBackend | null = null;
@@ -357,7 +358,9 @@ class StoredEntry implements Entry {
     readonly length: number,
     public host: Entry['host'],
     public pointer: number,
-  ) {}
+  ) {
+    super();
+  }
 
   get values(): Values | undefined {
     if (this.pointer === 0) return (this.host as Values | null) ?? undefined;

@@ -3,7 +3,7 @@
  * of the host is one call into WebAssembly that allocates nothing.
  */
 import type { Graph } from '../graph/graph.js';
-import type { RunContext } from '../graph/primitive.js';
+import { lonely, type RunContext } from '../graph/primitive.js';
 import type { NullclineBackend } from './backend.js';
 import { CompiledGraph, free, type Held } from './program.js';
 
@@ -51,13 +51,7 @@ export class RawProgram {
   /** Compute the outputs. Everything must be bound. The context serves operations of the host, if there are any. */
   run(context?: RunContext): void {
     if (this.whole !== undefined) this.whole();
-    else this.compiled.runBound(context ?? this.lonely());
-  }
-
-  /** A run that is no part of another's leaves no record for anybody. */
-  private lonely(): RunContext {
-    const { backend, backendName } = this;
-    return { backend, backendName, records: [], onEnd: (done) => { done(); } }; // prettier-ignore
+    else this.compiled.runBound(context ?? lonely(this.backend, this.backendName));
   }
 
   get held(): Held {

@@ -10,6 +10,7 @@ import { CompiledKernels } from './backend-compiled.js';
 import { acceptDoubles } from './backend-doubles.js';
 import { corrected, cpuKernel, OWN_KERNELS, ownKernel } from './backend-kernels.js';
 import type { Precision } from './backend-values.js';
+import { carryDataInfos } from './data-infos.js';
 import { eagerKernel } from './eager/index.js';
 import { wasmExecutor } from './executor.js';
 
@@ -26,7 +27,14 @@ export function registerNullcline(): void {
   for (const [precision, name] of Object.entries(BACKEND_NAMES)) {
     const bits: Precision = precision === 'float64' ? 64 : 32;
     // Below every other backend: tfjs itself never chooses it.
-    tf.registerBackend(name, () => new NullclineBackend(bits), 0);
+    tf.registerBackend(
+      name,
+      () => {
+        carryDataInfos();
+        return new NullclineBackend(bits);
+      },
+      0,
+    );
     registerKernels(name, new CompiledKernels(wasmExecutor, name));
     registerExecutor(name, wasmExecutor);
     registerPrecision(precision as keyof typeof BACKEND_NAMES, name);

@@ -42,6 +42,60 @@ for (const [name, Floats] of [
       expect(tf.memory()).to.include.keys('heapBytes', 'heapSize', 'numTensors');
     });
 
+    it("keeps tfjs's account of tensors, buffers and bytes as the cpu backend does", async () => {
+      type Counts = Pick<tf.MemoryInfo, 'numTensors' | 'numDataBuffers' | 'numBytes'>;
+      const counts = (): Counts => tf.memory();
+      const bytes = Floats.BYTES_PER_ELEMENT / 4; // tfjs counts four for every float
+      const story = (): number[][] => {
+        const was = counts();
+        const seen: number[][] = [];
+        const look = (perFloat: number): void => {
+          const now = counts();
+          seen.push([now.numTensors - was.numTensors, now.numDataBuffers - was.numDataBuffers, (now.numBytes - was.numBytes) / perFloat]); // prettier-ignore
+        };
+        const perFloat = tf.getBackend() === 'nullcline64' ? bytes : 1;
+        const x = tf.tensor([[1, 2], [3, 4]]); // prettier-ignore
+        const shared = tf.reshape(x, [4]);
+        look(perFloat);
+        x.dispose();
+        x.dispose();
+        look(perFloat);
+        const v = tf.variable(shared);
+        const y = tf.tidy(() => tf.add(shared, tf.mul(shared, v)));
+        look(perFloat);
+        v.assign(y);
+        tf.dispose([shared, y]);
+        look(perFloat);
+        v.dispose();
+        look(perFloat);
+        const [ints, bools, texts] = [tf.tensor([1, 2, 3], [3], 'int32'), tf.tensor([true]), tf.tensor(['a', 'bc'])];
+        look(1);
+        tf.dispose([ints, bools, texts]);
+        look(1);
+        return seen;
+      };
+      const ours = story();
+      await tf.setBackend('cpu');
+      const theirs = story();
+      await tf.setBackend(name);
+      expect(ours).to.deep.equal(theirs);
+      expect(ours.at(-1)).to.deep.equal([0, 0, 0]);
+    });
+
+    it('goes with a tensor to another backend and back', async () => {
+      const was = tf.memory().numDataBuffers;
+      const x = tf.tensor([1, 2, 3]);
+      await tf.setBackend('cpu');
+      const y = tf.add(x, 1);
+      await tf.setBackend(name);
+      const z = tf.mul(y, x);
+      expect(Array.from(z.dataSync())).to.deep.equal([2, 6, 12]);
+      expect(own().refCount(x.dataId)).to.equal(1);
+      tf.dispose([x, y, z]);
+      expect(own().refCount(x.dataId)).to.equal(0);
+      expect(tf.memory().numDataBuffers).to.equal(was);
+    });
+
     it('gives back every kind of value, special ones included', () => {
       leavesNothing(() => {
         tf.tidy(() => {

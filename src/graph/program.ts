@@ -114,7 +114,12 @@ export class Program {
     let prepared = this.prepared.get(name);
     if (prepared?.context.backend !== backend) {
       prepared?.executable.dispose(); // its backend was removed, and another came by that name
-      const executable = (executors().get(name) ?? interpreter).prepare(forRunning(this.graph), backend, name, this.donated);
+      const executable = (executors().get(name) ?? interpreter).prepare(
+        forRunning(this.graph),
+        backend,
+        name,
+        this.donated,
+      );
       prepared = { executable, context: lonely(backend, name) };
       this.prepared.set(name, prepared);
     }
@@ -130,7 +135,8 @@ export class Program {
   ): Buffer[] {
     const { executable, context: shared } = this.prepare();
     // Only what primitives leave behind needs freeing.
-    if (context === undefined && this.hasPrimitives) return inContext((own) => executable.run(inputs, captured, own, donate));
+    if (context === undefined && this.hasPrimitives)
+      return inContext((own) => executable.run(inputs, captured, own, donate));
     return executable.run(inputs, captured, context ?? shared, donate);
   }
 

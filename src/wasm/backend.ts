@@ -106,6 +106,17 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     return this.heap.allocate(length * (dtype === 'float32' ? this.precision / 8 : dtype === 'int32' ? 4 : 1));
   }
 
+  /** Does one tensor hold this buffer, whose numbers are in the heap, and nothing else? */
+  isAlone(dataId: object): boolean {
+    const { refCount, pointer, borrowers, labels } = this.entryOf(dataId);
+    return refCount === 1 && pointer !== 0 && borrowers === 0 && labels === undefined;
+  }
+
+  /** Leave the block of a buffer to the caller, who knows where it is. Nothing can be done with the buffer but freeing it. */
+  surrender(dataId: object): void {
+    this.entryOf(dataId).pointer = 0;
+  }
+
   override write(values: Values, shape: number[], dtype: tf.DataType): object {
     return this.add(this.entryFor(values, shape, dtype));
   }

@@ -67,13 +67,14 @@ export class CompiledGraph {
     private readonly backend: NullclineBackend,
     backendName: string,
     mayShare = true,
+    donated?: readonly boolean[],
   ) {
     const { heap, precision } = backend;
     this.describe = () => describeProgram(graph);
     this.primitives = primitivesOf(graph);
     this.places = graph.nodes.filter(({ kernel }) => kernel === PRIMITIVE).map(({ attrs }) => attrs);
     let needs = 0;
-    const plan = new Planner(lower(graph), precision / 8, mayShare).plan();
+    const plan = new Planner(lower(graph), precision / 8, mayShare, donated).plan();
     this.plan = plan;
     this.held = { backend, pointers: [], nodes: [] };
     this.outputs = graph.outputs.map(({ shape, dtype }) => ({ shape, dtype, bytes: byteLength(shape, dtype, precision) })); // prettier-ignore
@@ -134,16 +135,21 @@ export class CompiledGraph {
     return { call: stage.call, execute: (operands, run) => node.run(operands, [], run.context) };
   }
 
-  /** @param primitives - Those to run in the places of the graph's own, in their order. */
+  /**
+   * @param primitives - Those to run in the places of the graph's own, in their order.
+   * @param donate - The inputs that the program was planned to take may be overwritten, where nobody else holds them.
+   */
   run(
     inputs: readonly Buffer[],
     captured: readonly Buffer[],
     context: RunContext,
     primitives: readonly Primitive[] = this.primitives,
+    donate = false,
   ): Buffer[] {
     const { backend, outputs, plan } = this;
     const { heap } = backend;
     const { inputCount, capturedCount, shared } = plan;
+    const donors = donate ? this.donorsNow(inputs, captured) : undefined;
     const tables = inputCount + capturedCount;
     const pointers = new Array<number>(tables + outputs.length);
     for (let i = 0; i < inputCount; i++) pointers[i] = backend.pointerOf(inputs[i].dataId, inputs[i].dtype);
@@ -152,17 +158,24 @@ export class CompiledGraph {
     let allocated = 0;
     try {
       for (; allocated < outputs.length; allocated++) {
-        pointers[tables + allocated] = shared[allocated] === null ? heap.allocate(outputs[allocated].bytes) : 0;
+        const donor = donors?.[allocated] ?? null;
+        if (donor !== null) pointers[tables + allocated] = pointers[donor];
+        else pointers[tables + allocated] = shared[allocated] === null ? heap.allocate(outputs[allocated].bytes) : 0;
       }
       const words = heap.i32;
       const at = this.table / 4;
       for (let i = 0; i < pointers.length; i++) words[at + i] = pointers[i];
       this.runStages({ inputs, captured, pointers, context, primitives });
     } catch (error) {
-      for (let i = 0; i < allocated; i++) if (shared[i] === null) heap.release(pointers[tables + i]);
+      for (let i = 0; i < allocated; i++) {
+        if (shared[i] === null && (donors?.[i] ?? null) === null) heap.release(pointers[tables + i]);
+      }
       const bytes = outputs.reduce((n, output) => n + output.bytes, 0);
       throw withProgram(error, this.describe(), `${bytes} bytes for its results besides ${this.arenaBytes}`);
     }
+    donors?.forEach((donor) => {
+      if (donor !== null) backend.surrender(inputs[donor].dataId);
+    });
     const results = new Array<Buffer>(outputs.length);
     for (let i = 0; i < outputs.length; i++) {
       const { shape, dtype } = outputs[i];
@@ -175,6 +188,20 @@ export class CompiledGraph {
       }
     }
     return results;
+  }
+
+  /** The donors of this run: those whose memory nobody else holds, neither another tensor nor another argument. */
+  private donorsNow(inputs: readonly Buffer[], captured: readonly Buffer[]): readonly (number | null)[] | undefined {
+    const { donors } = this.plan;
+    if (donors.every((donor) => donor === null)) return undefined;
+    const times = new Map<object, number>();
+    for (const { dataId } of inputs) times.set(dataId, (times.get(dataId) ?? 0) + 1);
+    for (const { dataId } of captured) times.set(dataId, (times.get(dataId) ?? 0) + 1);
+    return donors.map((donor) => {
+      if (donor === null) return null;
+      const { dataId } = inputs[donor];
+      return times.get(dataId) === 1 && this.backend.isAlone(dataId) ? donor : null;
+    });
   }
 
   /** Run on what the table says already. */

@@ -30,10 +30,12 @@ export class SharedProgram {
     private readonly backendName: string,
     /** Null: no other graph finds this one. */
     readonly key: string | null,
+    /** Which inputs are given up. */
+    private readonly donated?: readonly boolean[],
   ) {}
 
   compile(): CompiledGraph {
-    const compiled = new CompiledGraph(this.graph, this.backend, this.backendName);
+    const compiled = new CompiledGraph(this.graph, this.backend, this.backendName, true, this.donated);
     this.compiled.push(compiled);
     return compiled;
   }
@@ -72,9 +74,10 @@ export class SharedPrograms {
     private readonly kept: Readonly<Record<'bytes' | 'each', number>> = KEPT,
   ) {}
 
-  /** The program for that graph, until it is {@link release}d as often. */
-  acquire(graph: Graph): SharedProgram {
-    const key = structureOf(graph);
+  /** The program for that graph (which of its inputs are `donated`), until it is {@link release}d as often. */
+  acquire(graph: Graph, donated?: readonly boolean[]): SharedProgram {
+    const structure = structureOf(graph);
+    const key = structure === null ? null : `${donated?.map(Number).join('') ?? ''}${structure}`;
     const known = key === null ? undefined : this.known.get(key);
     if (known !== undefined) {
       this.stats.hits++;
@@ -82,7 +85,7 @@ export class SharedPrograms {
       return known;
     }
     this.stats.misses++;
-    const made = new SharedProgram(formOf(graph), this.backend, this.backendName, key);
+    const made = new SharedProgram(formOf(graph), this.backend, this.backendName, key, donated);
     if (key !== null) this.known.set(key, made);
     made.users++;
     return made;

@@ -13,6 +13,10 @@ export interface Sizes {
   readonly arenaBytes: number;
   readonly moduleBytes: number;
   readonly precision: number;
+  /** Default 1. */
+  readonly threads?: number;
+  /** Of the kernels, those that several threads compute together. */
+  readonly sharedKernels?: number;
 }
 
 interface Line {
@@ -131,7 +135,10 @@ function line(step: Step, nameOf: Naming): Line {
 const viewsOf = (step: Step): readonly View[] => (step.type === 'call' ? step.inputs : step.views);
 
 /** The steps of a plan, with totals in front. */
-export function describePlan(plan: Plan, { arenaBytes, moduleBytes, precision }: Sizes): string {
+export function describePlan(
+  plan: Plan,
+  { arenaBytes, moduleBytes, precision, threads = 1, sharedKernels = 0 }: Sizes,
+): string {
   const { steps, inputCount, capturedCount, donors } = plan;
   const arena = new Map<object, number>();
   const nameOf: Naming = ({ buffer }) => {
@@ -150,8 +157,9 @@ export function describePlan(plan: Plan, { arenaBytes, moduleBytes, precision }:
   const flops = lines.reduce((n, l) => n + l.flops, 0);
   const touched = steps.flatMap(viewsOf).reduce((n, { buffer }) => n + buffer.bytes, 0);
   const calls = steps.filter(({ type }) => type === 'call').length;
+  const shared = sharedKernels === 0 ? '' : ` (${sharedKernels} on ${threads} threads)`;
   return [
-    `compiled in float${precision}: ${steps.length - calls} kernels, ${calls} calls of the host, arena of ${arenaBytes} bytes for ${arena.size} intermediates, ` +
+    `compiled in float${precision}: ${steps.length - calls} kernels${shared}, ${calls} calls of the host, arena of ${arenaBytes} bytes for ${arena.size} intermediates, ` +
       `module of ${moduleBytes} bytes, ${flops} flops, ${touched} bytes read and written`,
     ...(donated.length === 0 ? [] : [`donated: ${donated.join(', ')}`]),
     ...lines.map(({ text }, i) => `${String(i).padStart(3)}  ${text}`),

@@ -54,19 +54,25 @@ export class WasmExecutable implements Executable {
   /** The same graph for callers that have addresses. */
   get raw(): RawProgram {
     if (this.primitives.length === 0) return this.shared.raw;
-    return (this.lease.own ??= new RawProgram(this.graph, this.backend, this.backendName));
+    const { lease } = this;
+    if (lease.own?.disposed === true) {
+      lease.own.dispose();
+      lease.own = undefined;
+    }
+    return (lease.own ??= new RawProgram(this.graph, this.backend, this.backendName));
   }
 
   describe(): string {
-    const { idle } = this.shared;
-    if (idle.length === 0) idle.push(this.shared.compile());
-    const { plan, arenaBytes, moduleBytes } = idle[idle.length - 1];
-    return describePlan(plan, { arenaBytes, moduleBytes, precision: this.backend.precision });
+    const compiled = this.shared.take();
+    this.shared.idle.push(compiled);
+    const { plan, arenaBytes, moduleBytes, sharedKernels } = compiled;
+    const { precision, threads } = this.backend;
+    return describePlan(plan, { arenaBytes, moduleBytes, precision, threads, sharedKernels });
   }
 
   run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext, donate = false): Buffer[] {
     const { shared } = this;
-    const compiled = shared.idle.pop() ?? shared.compile();
+    const compiled = shared.take();
     try {
       return compiled.run(inputs, captured, context, this.primitives, donate);
     } finally {

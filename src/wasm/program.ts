@@ -18,7 +18,7 @@ import { interpreter, share } from '../graph/interpret.js';
 import type { Primitive, RunContext } from '../graph/primitive.js';
 import { primitivesOf } from '../graph/structure.js';
 import { layOut } from './arena.js';
-import { assemble, type Stage } from './assemble.js';
+import { assemble, type Addresses, type Stage } from './assemble.js';
 import type { NullclineBackend } from './backend.js';
 import { F32X4, F64X2 } from './emit/lanes.js';
 import { lower } from './lower.js';
@@ -26,6 +26,8 @@ import { HOST_FUNCTIONS } from './math/functions.js';
 import { describeProgram, withProgram } from './memory-errors.js';
 import { Planner } from './plan.js';
 import type { CallStep, Plan } from './steps.js';
+import { shareOut } from './threads/share-out.js';
+import type { TeamProgram } from './threads/team.js';
 import { isContiguous, type BufferSlot, type View } from './views.js';
 
 /** A stretch of generated code, or what the host runs between two of them. */
@@ -38,17 +40,23 @@ export interface Held {
   readonly backend: NullclineBackend;
   readonly pointers: number[];
   readonly nodes: Executable[];
+  /** What worker threads know of it. */
+  readonly shared: TeamProgram[];
 }
 
-export function free({ backend, pointers, nodes }: Held): void {
+export function free({ backend, pointers, nodes, shared }: Held): void {
   for (const pointer of pointers.splice(0)) backend.heap.release(pointer);
   for (const node of nodes.splice(0)) node.dispose();
+  for (const program of shared.splice(0)) program.dispose();
 }
 
 export class CompiledGraph {
   readonly held: Held;
+  private readonly memory: WebAssembly.Memory;
   readonly moduleBytes: number;
   readonly arenaBytes: number;
+  /** How many kernels several threads compute together. */
+  readonly sharedKernels: number;
   readonly plan: Plan;
   readonly stages: readonly Runnable[];
   /** The table of pointers: inputs, captured tensors, outputs. */
@@ -69,14 +77,15 @@ export class CompiledGraph {
     mayShare = true,
     donated?: readonly boolean[],
   ) {
-    const { heap, precision } = backend;
+    const { heap, precision, team } = backend;
+    this.memory = heap.memory;
     this.describe = () => describeProgram(graph);
     this.primitives = primitivesOf(graph);
     this.places = graph.nodes.filter(({ kernel }) => kernel === PRIMITIVE).map(({ attrs }) => attrs);
     let needs = 0;
     const plan = new Planner(lower(graph), precision / 8, mayShare, donated).plan();
     this.plan = plan;
-    this.held = { backend, pointers: [], nodes: [] };
+    this.held = { backend, pointers: [], nodes: [], shared: [] };
     this.outputs = graph.outputs.map(({ shape, dtype }) => ({ shape, dtype, bytes: byteLength(shape, dtype, precision) })); // prettier-ignore
     try {
       this.table = this.allocate(4 * (plan.inputCount + plan.capturedCount + graph.outputs.length) + 4);
@@ -86,15 +95,23 @@ export class CompiledGraph {
       const base = arena.bytes === 0 ? 0 : this.allocate(arena.bytes);
       for (const [buffer, offset] of arena.offsets) this.fixed.set(buffer, base + offset);
       const constants = plan.constants.map((v) => this.upload(v));
-      const { bytes, stages } = assemble(plan.steps, precision === 32 ? F32X4 : F64X2, {
+      const steps = team === undefined ? plan.steps : shareOut(plan.steps, team, precision / 8);
+      const addresses: Addresses = {
         table: this.table,
         fixed: (buffer) => (buffer.home === 'constant' ? constants[buffer.index] : (this.fixed.get(buffer) ?? 0)),
-      });
+      };
+      const { bytes, stages, jobs } = assemble(steps, precision === 32 ? F32X4 : F64X2, addresses, heap.isShared);
       this.constants = constants;
       this.moduleBytes = bytes.length;
-      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-        host: { memory: heap.memory, ...HOST_FUNCTIONS },
-      });
+      this.sharedKernels = jobs.length;
+      const module = new WebAssembly.Module(bytes);
+      const shared = jobs.length === 0 ? undefined : team?.program(module, jobs);
+      const parallel = shared?.parallel ?? (() => undefined);
+      const instance = new WebAssembly.Instance(module, { host: { memory: heap.memory, ...HOST_FUNCTIONS, parallel } });
+      if (shared !== undefined) {
+        this.held.shared.push(shared);
+        shared.link(instance.exports);
+      }
       this.stages = stages.map((stage) => this.runnable(stage, instance.exports, backendName));
     } catch (error) {
       free(this.held);
@@ -103,6 +120,11 @@ export class CompiledGraph {
   }
 
   private readonly constants: readonly number[];
+
+  /** Has the backend another memory by now? Then this must not run any more. */
+  get isStale(): boolean {
+    return this.memory !== this.backend.heap.memory;
+  }
 
   private allocate(bytes: number): number {
     const pointer = this.backend.heap.allocate(bytes);

@@ -34,6 +34,16 @@ export class SharedProgram {
     private readonly donated?: readonly boolean[],
   ) {}
 
+  /** One that is idle and linked to the present memory, or another. It is given back to `idle`. */
+  take(): CompiledGraph {
+    for (let compiled = this.idle.pop(); compiled !== undefined; compiled = this.idle.pop()) {
+      if (!compiled.isStale) return compiled;
+      this.compiled.splice(this.compiled.indexOf(compiled), 1);
+      free(compiled.held);
+    }
+    return this.compile();
+  }
+
   compile(): CompiledGraph {
     const compiled = new CompiledGraph(this.graph, this.backend, this.backendName, true, this.donated);
     this.compiled.push(compiled);
@@ -42,6 +52,10 @@ export class SharedProgram {
 
   /** The same for callers that have addresses. */
   get raw(): RawProgram {
+    if (this.onAddresses?.disposed === true) {
+      this.onAddresses.dispose();
+      this.onAddresses = undefined;
+    }
     return (this.onAddresses ??= new RawProgram(this.graph, this.backend, this.backendName));
   }
 

@@ -88,6 +88,7 @@ function areApart(a: Loop['results'][number], b: Loop['results'][number], sizes:
   const extent = (within: typeof axes): number => within.reduce((n, { size, stride }) => n + (size - 1) * stride, 1);
   const [low, high] = [a.view.offset, b.view.offset].sort((x, y) => x - y);
   if (low + extent(axes) <= high) return true;
+  if (axes.length === 0) return false;
   // Side by side along rows that are longer than both.
   const [outer, ...inner] = axes.sort((x, y) => y.stride - x.stride);
   const [one, two] = [low % outer.stride, high % outer.stride].sort((x, y) => x - y);

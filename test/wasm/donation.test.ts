@@ -47,7 +47,7 @@ describe('donated arguments', () => {
     expect(x.isDisposed).to.equal(true);
     expect(numbers(y)).to.deep.equal([3, 4]);
     expect(() => x.dataSync()).to.throw(/^this tensor was donated to a compiled function/);
-    expect(() => f(x, y)).to.throw(/an argument \[2\]: this tensor was donated/);
+    expect(() => f(x, y)).to.throw(/argument 0 \[2\]: this tensor was donated/);
     x.dispose();
   });
 

@@ -12,7 +12,7 @@ export interface RawCall {
 }
 
 /** Inputs hold small random numbers. */
-export function rawCall(graph: Graph, backendName: 'nullcline' | 'nullcline64'): RawCall {
+export function rawCall(graph: Graph, backendName: string): RawCall {
   const backend = tf.engine().findBackend(backendName);
   if (!(backend instanceof NullclineBackend)) throw new Error(`${backendName} is not a compiled backend`);
   const { heap, precision } = backend;

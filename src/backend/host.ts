@@ -14,3 +14,9 @@ export const hostProcess = (): HostProcess => (globalThis as { process?: HostPro
 
 /** A module of Node's own (the very object that `require` gives), or undefined elsewhere. */
 export const builtin = (name: string): unknown => hostProcess().getBuiltinModule?.(name);
+
+/** Threads that this machine runs at the same time; one outside Node, where there are no worker threads to be waited for. */
+export function availableThreads(): number {
+  const os = builtin('os') as { availableParallelism(): number } | undefined;
+  return os?.availableParallelism() ?? 1;
+}

@@ -3,6 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { BackendError, isAbsent, messageOf } from './errors.js';
+import { availableThreads } from './host.js';
 import { correctWasmKernels, lendKernels } from './lend.js';
 import { nativeDevice, nativeFailure, restoreUtil, type NativePackage } from './native.js';
 import { readsSynchronously } from './reading.js';
@@ -26,11 +27,19 @@ export interface Provider {
   readonly load: (from: Import) => Promise<unknown>;
   /** What is done to the backend once it has started. */
   readonly started?: (backend: tf.KernelBackend) => void;
+  /** Compute on so many threads from now on. Absent where the backend does not leave that to the caller. */
+  readonly useThreads?: (backend: tf.KernelBackend, threads: number) => void;
   /** What the started backend computes on. */
   readonly device: (backend: tf.KernelBackend, loaded: unknown) => string;
 }
 
 const HOST = 'CPU, one thread';
+
+/** What the compiled backend has besides. */
+interface Threaded {
+  readonly threads: number;
+  useThreads(threads: number): void;
+}
 
 /** Each import is written out, so that bundlers see it. */
 const IMPORTS: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -67,7 +76,13 @@ export const PROVIDERS: Readonly<Record<BackendName, Provider>> = {
       const { registerNullcline } = await import('../wasm/register.js');
       registerNullcline();
     },
-    device: () => `${HOST}, WebAssembly compiled for each function`,
+    useThreads: (backend, threads) => {
+      (backend as unknown as Threaded).useThreads(Math.min(threads, availableThreads()));
+    },
+    device: (backend) => {
+      const { threads } = backend as unknown as Threaded;
+      return `${threads === 1 ? HOST : `CPU, ${threads} threads`}, WebAssembly compiled for each function`;
+    },
   },
   cpu: { tfjsName: 'cpu', packages: [], load: () => Promise.resolve(), device: () => `${HOST}, JavaScript` },
   wasm: {
@@ -112,8 +127,8 @@ export interface Started {
   readonly reading: 'synchronous' | 'asynchronous';
 }
 
-/** Load a backend and make it the active one. */
-export async function start(name: BackendName, precision: Precision, from: Import): Promise<Started> {
+/** Load a backend and make it the active one; without `threads` it computes on as many as before. */
+export async function start(name: BackendName, precision: Precision, from: Import, threads?: number): Promise<Started> {
   const provider = PROVIDERS[name];
   const loaded = await provider.load(from);
   const tfjsName = precision === 'float64' ? (provider.doubles ?? provider.tfjsName) : provider.tfjsName;
@@ -124,6 +139,13 @@ export async function start(name: BackendName, precision: Precision, from: Impor
   await tf.ready();
   const backend = tf.backend();
   provider.started?.(backend);
+  try {
+    if (threads !== undefined) provider.useThreads?.(backend, threads);
+  } catch (error) {
+    throw new BackendError(`backend "${name}" did not start ${threads ?? 1} threads: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
   return {
     name,
     precision,

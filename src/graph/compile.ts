@@ -1,9 +1,10 @@
 /**
  * `compile`: a function of trees of tensors, traced once for each signature of its arguments.
  */
-import { parseOptions, positiveInteger, z } from '../core/options.js';
+import { nonNegativeInteger, parseOptions, positiveInteger, z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
 import { flattenArguments, matches, signatureOf, specsOf, type Flattened } from './arguments.js';
+import { checkDonated, donatedFlags, giveUp } from './donation.js';
 import { withBackend } from './engine.js';
 import { backendOfPrecision, Program, type Precision } from './program.js';
 import { TraceError, currentTrace, traceGraph } from './trace.js';
@@ -17,6 +18,14 @@ export interface CompileOptions {
    * the active backend. Within another traced function this one is part of it, and computes as it does.
    */
   readonly precision?: Precision;
+  /**
+   * Arguments that the caller gives up with each call, by their numbers from 0: their tensors are freed after it, and using one
+   * is an error. On the compiled backend results of the same size are written in their place, so that a training step needs no
+   * memory for a second copy of parameters and optimiser's state. Purity is kept for everybody else: what a clone or a view also
+   * holds, or what is given twice or captured, is not written to. A call that fails leaves all as it was. Under tfjs's own tape, and within
+   * another traced function, nothing is donated. The counterpart of jax.jit's `donate_argnums`. Default none.
+   */
+  readonly donateArgnums?: number | readonly number[];
 }
 
 export interface CompileStats {
@@ -46,6 +55,7 @@ export type Compiled<F extends (...args: never[]) => unknown> = F & {
 const OPTIONS = z.strictObject({
   maxSignatures: positiveInteger.default(64),
   precision: z.enum(['float32', 'float64']).optional(),
+  donateArgnums: z.union([nonNegativeInteger, z.array(nonNegativeInteger)]).default([]),
 });
 
 export interface Traced {
@@ -87,7 +97,8 @@ export function compile<A extends unknown[], R>(
   options: CompileOptions = {},
 ): Compiled<(...args: A) => R> {
   if (typeof f !== 'function') throw new TypeError(`compile: the first argument must be a function, got ${typeof f}`);
-  const { maxSignatures, precision } = parseOptions(OPTIONS, options, 'compile');
+  const { maxSignatures, precision, donateArgnums } = parseOptions(OPTIONS, options, 'compile');
+  const argnums = [donateArgnums].flat();
   const run = ({ program, nameOf }: Traced, tensors: readonly Tensor[]): Tensor[] =>
     precision === undefined
       ? program.run(tensors, nameOf)
@@ -96,12 +107,14 @@ export function compile<A extends unknown[], R>(
   const stats = { traces: 0, hits: 0 };
   /** The last that served, which the next call is most likely to want again. */
   let recent: { readonly pattern: Flattened['pattern']; readonly traced: Traced } | undefined;
-  const lookUp = ({ pattern, ...args }: Flattened): Traced => {
+  const lookUp = ({ pattern, ...args }: Flattened, given: readonly unknown[]): Traced => {
     const key = signatureOf(pattern);
     let traced = remembered.get(key);
     if (traced === undefined) {
       stats.traces++;
+      const donated = argnums.length === 0 ? undefined : donatedFlags(given, argnums);
       traced = traceFunction(f, { pattern, ...args });
+      traced.program.donated = donated;
     } else {
       stats.hits++;
       remembered.delete(key);
@@ -122,24 +135,33 @@ export function compile<A extends unknown[], R>(
       stats.hits++;
       const { traced } = recent;
       const { program, rebuild, nameOf } = traced;
-      return rebuild(precision === undefined ? program.runMatched(tensors, nameOf) : run(traced, tensors)) as R;
+      if (program.donated !== undefined) checkDonated(tensors, program.donated);
+      const results = precision === undefined ? program.runMatched(tensors, nameOf) : run(traced, tensors);
+      if (program.donated !== undefined) giveUp(tensors, program.donated);
+      return rebuild(results) as R;
     }
     const given = flattenArguments(args);
-    const traced = lookUp(given);
-    return traced.rebuild(run(traced, given.tensors)) as R;
+    const traced = lookUp(given, args);
+    const { donated } = traced.program;
+    if (donated !== undefined) checkDonated(given.tensors, donated);
+    const results = run(traced, given.tensors);
+    if (donated !== undefined) giveUp(given.tensors, donated);
+    return traced.rebuild(results) as R;
   };
   return Object.assign(compiled, {
     async: async (...args: A): Promise<R> => {
       const given = flattenArguments(args);
-      const traced = lookUp(given);
+      const traced = lookUp(given, args);
       const { program, rebuild, nameOf } = traced;
+      if (program.donated !== undefined) checkDonated(given.tensors, program.donated);
       // The backend of a given precision never has to wait.
       const results =
         precision === undefined ? await program.runLater(given.tensors, nameOf) : run(traced, given.tensors);
+      if (program.donated !== undefined) giveUp(given.tensors, program.donated);
       return rebuild(results) as R;
     },
     stats: stats,
-    programFor: (...args: unknown[]) => lookUp(flattenArguments(args)).program,
+    programFor: (...args: unknown[]) => lookUp(flattenArguments(args), args).program,
     dispose: () => {
       recent = undefined;
       for (const { program } of remembered.values()) program.dispose();

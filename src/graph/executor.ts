@@ -19,8 +19,10 @@ export interface Executable {
   /**
    * Run on buffers of this executable's backend. Inputs and captured tensors stay the caller's, in the order of
    * `graph.inputs` and of the graph's captured nodes; the outputs are the caller's to free.
+   *
+   * @param donate - Donated inputs may be overwritten, and are good for nothing but freeing them then.
    */
-  run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[];
+  run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext, donate?: boolean): Buffer[];
   /** The same for a run that can wait. Absent where numbers can always be read at once. */
   gradually?(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Gradual<Buffer[]>;
   /** What it runs, in words. Absent where that is the graph itself, kernel by kernel. */
@@ -31,7 +33,8 @@ export interface Executable {
 
 export interface Executor {
   readonly name: string;
-  prepare(graph: Graph, backend: tf.KernelBackend, backendName: string): Executable;
+  /** @param donated - Inputs that runs with `donate` give up: results may take the place of those that nobody else holds. */
+  prepare(graph: Graph, backend: tf.KernelBackend, backendName: string, donated?: readonly boolean[]): Executable;
   /** Storage for a loop that runs small programs thousands of times. */
   workspace(backend: tf.KernelBackend, backendName: string): Workspace;
 }

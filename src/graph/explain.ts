@@ -81,7 +81,7 @@ export function formatGraph({ nodes, inputs, outputs }: Graph): string {
  * table that was meant to be an argument shows there.
  *
  * On the compiled backend the code that runs follows: its kernels as formulas with what was fused into each, the calls of the host and why
- * they are needed, the arena, and arithmetic operations and bytes in all.
+ * they are needed, the arena, arithmetic operations and bytes in all, and which results take the place of donated arguments.
  *
  * @param f A function made by `compile`, which is traced if it has not been for this signature; or any other, which is traced
  *   for this. It is not run.

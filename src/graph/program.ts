@@ -5,6 +5,7 @@
  * (`tape.ts`).
  */
 import * as tf from '@tensorflow/tfjs';
+import { donationOf } from './donation.js';
 import { activeBackend, engineInternals, tapeIsOn, withBackend } from './engine.js';
 import { share, type Buffer, type Executable, type Executor } from './executor.js';
 import { CAPTURED, formatShape, PRIMITIVE, sameShape, type CapturedAttrs, type Graph } from './graph.js';
@@ -68,6 +69,8 @@ export class Program {
   readonly graph: Graph;
   /** Tensors the function closed over, read afresh at each run. */
   readonly captured: readonly tf.Tensor[];
+  /** Inputs that callers give up with each run; set before the first. */
+  donated: readonly boolean[] | undefined;
   private readonly hasPrimitives: boolean;
   private readonly prepared = new Map<string, Prepared>();
   private adjoint: Program | undefined;
@@ -96,7 +99,12 @@ export class Program {
     let prepared = this.prepared.get(name);
     if (prepared?.context.backend !== backend) {
       prepared?.executable.dispose(); // its backend was removed, and another came by that name
-      const executable = (executors().get(name) ?? interpreter).prepare(forRunning(this.graph), backend, name);
+      const executable = (executors().get(name) ?? interpreter).prepare(
+        forRunning(this.graph),
+        backend,
+        name,
+        this.donated,
+      );
       prepared = { executable, context: lonely(backend, name) };
       this.prepared.set(name, prepared);
     }
@@ -108,11 +116,13 @@ export class Program {
     inputs: readonly Buffer[],
     captured: readonly Buffer[] = this.capturedBuffers(),
     context?: RunContext,
+    donate = false,
   ): Buffer[] {
     const { executable, context: shared } = this.prepare();
     // Only what primitives leave behind needs freeing.
-    if (context === undefined && this.hasPrimitives) return inContext((own) => executable.run(inputs, captured, own));
-    return executable.run(inputs, captured, context ?? shared);
+    if (context === undefined && this.hasPrimitives)
+      return inContext((own) => executable.run(inputs, captured, own, donate));
+    return executable.run(inputs, captured, context ?? shared, donate);
   }
 
   /** Free what is held between runs, as soon as none is waiting for a number; a later run uploads it again. */
@@ -148,7 +158,7 @@ export class Program {
     // Loops, since this is what every call of a small compiled function spends its time on.
     const given = new Array<Buffer>(inputs.length);
     for (let i = 0; i < inputs.length; i++) given[i] = bufferOf(inputs[i], nameOf, i, engine, backend);
-    const results = this.runBuffers(given);
+    const results = this.runBuffers(given, undefined, undefined, this.donated !== undefined);
     const tensors = new Array<tf.Tensor>(results.length);
     for (let i = 0; i < results.length; i++) tensors[i] = engine.makeTensorFromTensorInfo(results[i], backend);
     return tensors;
@@ -228,6 +238,8 @@ function bufferOf(
 ): Buffer {
   if (tensor.isDisposed) {
     const what = `${nameOf(index)} ${formatShape(tensor.shape)}`;
+    const donation = donationOf(tensor);
+    if (donation !== undefined) throw new Error(`${what}: ${donation}`);
     throw new Error(`${what} has been disposed; keep it (tf.keep) as long as it is used`);
   }
   const info = engine.state.tensorInfo.get(tensor.dataId);

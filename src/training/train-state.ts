@@ -4,7 +4,7 @@
  * A step is a function from one train state to the next. Forward pass, gradient and update are one compiled function.
  */
 import { layerToString } from '../core/print.js';
-import { flag, parseOptions, z } from '../core/options.js';
+import { flag, OptionError, parseOptions, z } from '../core/options.js';
 import { parameterLength, stateLength, type AnyLayer, type ParametersOf, type StatesOf } from '../core/layer.js';
 import { checkSameTree, disposeTree, type StateTree, type Tensor } from '../core/tree.js';
 import { describe } from '../core/value.js';
@@ -105,11 +105,13 @@ interface Stepped extends Gradients {
   readonly optimiserState: OptimiserState;
 }
 
+type Step = (ps: unknown, st: unknown, os: OptimiserState, data: unknown, returnGradients: boolean) => Stepped;
+
 interface CompiledSteps {
   readonly gradients: (ps: unknown, st: unknown, data: unknown) => Gradients;
-  readonly step: Compiled<
-    (ps: unknown, st: unknown, os: OptimiserState, data: unknown, returnGradients: boolean) => Stepped
-  >;
+  readonly step: Compiled<Step>;
+  /** The same, in the place of the old parameters, states and optimiser's state. */
+  readonly donatingStep: Compiled<Step>;
 }
 
 const compiledSteps = new WeakMap<object, WeakMap<object, WeakMap<object, CompiledSteps>>>();
@@ -127,15 +129,15 @@ function stepsOf(model: AnyLayer, objective: AnyObjective, optimiser: Optimiser)
   const ofObjective = entry(ofModel, objective, () => new WeakMap<object, CompiledSteps>());
   return entry(ofObjective, optimiser, () => {
     const gradients = gradientFunction(model, objective);
+    const step: Step = (ps, st, os, data, returnGradients) => {
+      const { grads, ...rest } = gradients(ps, st, data);
+      const [parameters, optimiserState] = optimiser.update(grads as never, os, ps as never);
+      return { ...rest, parameters, optimiserState, grads: returnGradients ? grads : null };
+    };
     return {
       gradients: compile(gradients),
-      step: compile(
-        (ps: unknown, st: unknown, os: OptimiserState, data: unknown, returnGradients: boolean): Stepped => {
-          const { grads, ...rest } = gradients(ps, st, data);
-          const [parameters, optimiserState] = optimiser.update(grads as never, os, ps as never);
-          return { ...rest, parameters, optimiserState, grads: returnGradients ? grads : null };
-        },
-      ),
+      step: compile(step),
+      donatingStep: compile(step, { donateArgnums: [0, 1, 2] }),
     };
   });
 }
@@ -205,9 +207,28 @@ export interface TrainStepOptions {
   readonly returnGradients?: boolean | undefined;
   /** Read the loss, and throw a {@link TrainingError} when it is not finite. Default false: reading waits for the device. */
   readonly checkFinite?: boolean | undefined;
+  /**
+   * Give up `ts`: its tensors are freed, and on the compiled backend the new state is written in their place, which saves
+   * memory and time where the parameters are many. Using `ts` afterwards is an error. What somebody else holds too (a clone) is
+   * left alone, and a step that fails leaves `ts` as it was. Not together with `checkFinite`, which gives `ts` back. Default false.
+   */
+  readonly donate?: boolean | undefined;
 }
 
-const stepOptions = z.strictObject({ returnGradients: flag.default(false), checkFinite: flag.default(false) });
+const stepOptions = z.strictObject({
+  returnGradients: flag.default(false),
+  checkFinite: flag.default(false),
+  donate: flag.default(false),
+});
+
+/** @throws OptionError where the state is to be given up and to be given back. */
+function parseStepOptions(options: TrainStepOptions, where: string): z.output<typeof stepOptions> {
+  const parsed = parseOptions(stepOptions, options, where);
+  if (parsed.donate && parsed.checkFinite) {
+    throw new OptionError(where, ['options "donate" and "checkFinite" exclude each other: the error for a loss that is not finite carries the state']); // prettier-ignore
+  }
+  return parsed;
+}
 
 export interface TrainStep<M extends AnyLayer, S extends StateTree> {
   readonly loss: Tensor;
@@ -221,7 +242,8 @@ export interface TrainStep<M extends AnyLayer, S extends StateTree> {
  * One step of training: loss, gradients and update, as one compiled function, traced at the first call for this model,
  * objective and optimiser (and for each new shape of the data).
  *
- * Pure: the tensors of `ts` stay, and whoever holds them frees them (`disposeTrainState`); {@link train} does this itself.
+ * Pure: the tensors of `ts` stay, and whoever holds them frees them (`disposeTrainState`), unless they are given up with the
+ * option `donate`; {@link train} does this itself.
  *
  * @throws TrainingError with `checkFinite`, when the loss is not finite; it carries `ts`.
  */
@@ -232,9 +254,9 @@ export function singleTrainStep<M extends AnyLayer, D, S extends StateTree>(
   options: TrainStepOptions = {},
 ): TrainStep<M, S> {
   checkObjective(objective, ts, 'singleTrainStep');
-  const { returnGradients, checkFinite } = parseOptions(stepOptions, options, 'singleTrainStep');
-  const { step } = stepsOf(ts.model, objective as unknown as AnyObjective, ts.optimiser);
-  const result = step(ts.parameters, ts.states, ts.optimiserState, data, returnGradients);
+  const { returnGradients, checkFinite, donate } = parseStepOptions(options, 'singleTrainStep');
+  const { step, donatingStep } = stepsOf(ts.model, objective as unknown as AnyObjective, ts.optimiser);
+  const result = (donate ? donatingStep : step)(ts.parameters, ts.states, ts.optimiserState, data, returnGradients);
   if (checkFinite) refuse(result, result.loss.dataSync()[0], ts);
   return stepped(result, ts, returnGradients);
 }
@@ -250,9 +272,15 @@ export async function singleTrainStepAsync<M extends AnyLayer, D, S extends Stat
   options: TrainStepOptions = {},
 ): Promise<TrainStep<M, S>> {
   checkObjective(objective, ts, 'singleTrainStepAsync');
-  const { returnGradients, checkFinite } = parseOptions(stepOptions, options, 'singleTrainStepAsync');
-  const { step } = stepsOf(ts.model, objective as unknown as AnyObjective, ts.optimiser);
-  const result = await step.async(ts.parameters, ts.states, ts.optimiserState, data, returnGradients);
+  const { returnGradients, checkFinite, donate } = parseStepOptions(options, 'singleTrainStepAsync');
+  const { step, donatingStep } = stepsOf(ts.model, objective as unknown as AnyObjective, ts.optimiser);
+  const result = await (donate ? donatingStep : step).async(
+    ts.parameters,
+    ts.states,
+    ts.optimiserState,
+    data,
+    returnGradients,
+  );
   if (checkFinite) refuse(result, (await result.loss.data())[0], ts);
   return stepped(result, ts, returnGradients);
 }

@@ -61,7 +61,10 @@ export interface TrainOptions<M extends AnyLayer = AnyLayer, S extends StateTree
    * read at each step in any case.
    */
   readonly readEvery?: number | undefined;
-  /** Stop with an error when a loss is not finite. Default true. */
+  /**
+   * Stop with an error when a loss is not finite, for which the last states are kept. Default true. When false each state is
+   * given up to the next step, which writes its own in that place: see `donate` of {@link singleTrainStep}.
+   */
   readonly checkFinite?: boolean | undefined;
 }
 
@@ -208,7 +211,7 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
     tf.tidy(() => {
       const next = this.batches.next(this.current.step);
       if (next === undefined) return [];
-      const step = (made.step = singleTrainStep(this.objective, next.batch, this.current));
+      const step = (made.step = singleTrainStep(this.objective, next.batch, this.current, { donate: this.donates }));
       const { parameters, states, optimiserState } = step.trainState;
       return leaves([step.loss, step.stats, parameters, states, optimiserState]);
     });
@@ -229,7 +232,7 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
     });
     if (!('batch' in given)) return false;
     try {
-      this.take(await singleTrainStepAsync(this.objective, given.batch, this.current));
+      this.take(await singleTrainStepAsync(this.objective, given.batch, this.current, { donate: this.donates }));
     } finally {
       // What the source made for this batch goes with it; its own tensors stay.
       for (const t of new Set(made)) if (t.id > before && !t.kept) t.dispose();
@@ -237,13 +240,22 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
     return true;
   }
 
+  /** Is the present state of no use after the next step? */
+  private get donates(): boolean {
+    return !this.settings.checkFinite && this.current !== this.initial;
+  }
+
   private take({ loss, stats, trainState }: ReturnType<typeof singleTrainStep<M, D, S>>): void {
     this.unread.push(loss);
     disposeTree(this.stats);
     this.stats = stats;
     const old = this.input;
-    this.input = this.current;
-    this.current = trainState;
+    if (this.donates) {
+      this.current = this.input = this.proven = trainState;
+    } else {
+      this.input = this.current;
+      this.current = trainState;
+    }
     this.free(old);
   }
 

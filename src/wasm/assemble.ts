@@ -1,8 +1,10 @@
 /**
  * Steps to one WebAssembly module: a function per distinct loop nest or product, and one function per stretch between two
- * host calls, which is a straight list of calls with the addresses filled in.
+ * host calls, which is a straight list of calls with the addresses filled in. What several threads compute is a function of
+ * its own, `job0`, `job1`, ..., whose parameter is the number of the part; in its place the host is called, which has all
+ * parts computed.
  */
-import { I32, i32, i32add, i32load, ModuleWriter, type Body, type Expr } from './emit/assembler.js';
+import { binary, I32, i32, i32add, i32load, ModuleWriter, type Body, type Expr } from './emit/assembler.js';
 import { bytesOfKind } from './emit/access.js';
 import { convolutionFunction } from './emit/convolution.js';
 import { moveFunction } from './emit/indirect.js';
@@ -12,6 +14,8 @@ import { nestFunction } from './emit/nest.js';
 import { randomFunction } from './emit/random.js';
 import { MATH_IMPORTS } from './math/functions.js';
 import type { CallStep, Step } from './steps.js';
+import type { ParallelStep } from './threads/share-out.js';
+import type { Job } from './threads/team.js';
 import type { BufferSlot, View } from './views.js';
 
 /** What a program does one after the other: an exported function, or a call of the host. */
@@ -26,18 +30,29 @@ export interface Addresses {
 export interface Assembly {
   readonly bytes: Uint8Array;
   readonly stages: readonly Stage[];
+  readonly jobs: readonly Job[];
 }
 
-export function assemble(steps: readonly Step[], L: Lanes, addresses: Addresses): Assembly {
-  const module = new ModuleWriter(MATH_IMPORTS);
+type Generated = Exclude<Step, CallStep> | ParallelStep;
+
+const PARALLEL: typeof MATH_IMPORTS = [...MATH_IMPORTS, { name: 'parallel', parameters: [I32], results: [] }];
+
+export function assemble(
+  steps: readonly (Step | ParallelStep)[],
+  L: Lanes,
+  addresses: Addresses,
+  isShared = false,
+): Assembly {
+  const module = isShared ? new ModuleWriter(PARALLEL, true) : new ModuleWriter(MATH_IMPORTS);
+  const jobs: Job[] = [];
   const stages: Stage[] = [];
-  let stretch: Exclude<Step, CallStep>[] = [];
+  let stretch: Generated[] = [];
   const close = (): void => {
     if (stretch.length === 0) return;
     const name = `stretch${stages.length}`;
     const steps = stretch;
     const index = module.function(name, [], [], (b) => {
-      writeStretch(b, L, steps, addresses);
+      writeStretch(b, L, steps, addresses, jobs);
     });
     module.export(name, index);
     stages.push({ run: name });
@@ -52,7 +67,7 @@ export function assemble(steps: readonly Step[], L: Lanes, addresses: Addresses)
     }
   }
   close();
-  return { bytes: module.encode(), stages };
+  return { bytes: module.encode(), stages, jobs };
 }
 
 function functionOf(module: ModuleWriter, L: Lanes, step: Exclude<Step, CallStep>): number {
@@ -62,7 +77,27 @@ function functionOf(module: ModuleWriter, L: Lanes, step: Exclude<Step, CallStep
   return step.type === 'move' ? moveFunction(module, L, step.spec) : randomFunction(module, L, step.spec);
 }
 
-function writeStretch(b: Body, L: Lanes, steps: readonly Exclude<Step, CallStep>[], addresses: Addresses): void {
+/** A new job: the function that computes any part of the step. */
+function writeJob(
+  module: ModuleWriter,
+  L: Lanes,
+  { parts, cost }: ParallelStep,
+  addresses: Addresses,
+  jobs: Job[],
+): number {
+  const job = jobs.push({ parts: parts.length, cost }) - 1;
+  const index = module.function(`job${job}`, [I32], [], (b) => {
+    parts.forEach((steps, part) => {
+      b.when(binary(0x46, b.parameter(0), i32(part)), () => {
+        writeStretch(b, L, steps, addresses, jobs);
+      });
+    });
+  });
+  module.export(`job${job}`, index);
+  return job;
+}
+
+function writeStretch(b: Body, L: Lanes, steps: readonly Generated[], addresses: Addresses, jobs: Job[]): void {
   const locals = new Map<number, Expr>();
   const pointer = ({ buffer, offset }: View): Expr => {
     const bytes = offset * bytesOfKind(L, buffer.kind);
@@ -75,6 +110,11 @@ function writeStretch(b: Body, L: Lanes, steps: readonly Exclude<Step, CallStep>
     return bytes === 0 ? base : i32add(base, i32(bytes));
   };
   for (const step of steps) {
+    if (step.type === 'parallel') {
+      i32(writeJob(b.module, L, step, addresses, jobs))(b);
+      b.call(b.module.importIndex('parallel'));
+      continue;
+    }
     const index = functionOf(b.module, L, step);
     const pointers = step.views.map(pointer);
     for (const p of pointers) p(b);

@@ -6,9 +6,12 @@
  * it reads from stay valid.
  */
 import * as tf from '@tensorflow/tfjs';
+import { builtin } from '../backend/host.js';
 import { asKind, storageOf, type Numbers, type Precision } from './backend-values.js';
 import { EntryStorage, StoredEntry, type Conversion, type Entry, type Owner } from './entries.js';
 import { Heap } from './heap.js';
+import { WORTH } from './threads/share-out.js';
+import { Team } from './threads/team.js';
 
 type Values = tf.backend_util.BackendValues;
 
@@ -18,6 +21,8 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
   readonly data: tf.DataStorage<Entry>;
   /** What tfjs registers the kernels of this backend under, by their names. */
   readonly kernelKeys = new Map<string, string>();
+  /** Who computes large kernels together; undefined for the main thread alone. */
+  team: Team | undefined;
   /** Floats in all tensors, as tfjs counts: once for each tensor that shares them. */
   private floats = 0;
   /** The tile of tfjs's cpu matrix product. */
@@ -28,6 +33,28 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
   constructor(readonly precision: Precision) {
     super();
     this.data = new EntryStorage(this, tf.engine());
+  }
+
+  /** How many threads compute large kernels; results do not depend on it. */
+  get threads(): number {
+    return this.team?.size ?? 1;
+  }
+
+  /**
+   * Compute large kernels on that many threads from now on. All memory is copied to one that threads share, or back; programs
+   * are compiled anew when they run next.
+   *
+   * @param worth - Nanoseconds that a kernel takes, roughly, from which on several threads compute it.
+   * @throws HeapError where there is no room for the copy, and an error of Node where threads are not to be had.
+   */
+  useThreads(threads: number, worth = WORTH): void {
+    if (threads === this.threads) return;
+    if (builtin('worker_threads') === undefined)
+      throw new Error('there are no worker threads here: only Node has them');
+    this.heap.move(threads > 1);
+    this.team?.end();
+    this.team = undefined;
+    if (threads > 1) this.team = new Team(this.heap.memory, threads, worth);
   }
 
   /** Is a kernel running that holds views of the memory? Then nothing may be allocated there. */
@@ -106,6 +133,17 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     return this.heap.allocate(length * (dtype === 'float32' ? this.precision / 8 : dtype === 'int32' ? 4 : 1));
   }
 
+  /** Does one tensor hold this buffer, whose numbers are in the heap, and nothing else? */
+  isAlone(dataId: object): boolean {
+    const { refCount, pointer, borrowers, labels } = this.entryOf(dataId);
+    return refCount === 1 && pointer !== 0 && borrowers === 0 && labels === undefined;
+  }
+
+  /** Leave the block of a buffer to the caller, who knows where it is. Nothing can be done with the buffer but freeing it. */
+  surrender(dataId: object): void {
+    this.entryOf(dataId).pointer = 0;
+  }
+
   override write(values: Values, shape: number[], dtype: tf.DataType): object {
     return this.add(this.entryFor(values, shape, dtype));
   }
@@ -126,7 +164,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
       let numbers = asKind((values ?? []) as ArrayLike<number>, storage);
       // A view of the heap would outlive its block. It begins elsewhere than at 0; asking for the buffer of a small array
       // of its own would make one.
-      if (numbers.byteOffset !== 0 && numbers.buffer === this.heap.u8.buffer) numbers = numbers.slice();
+      if (numbers.byteOffset !== 0 && this.heap.isPart(numbers)) numbers = numbers.slice();
       entry = this.makeEntry(dtype, numbers.length, numbers, 0);
     } else {
       const strings = values as Uint8Array[] | string[] | undefined;
@@ -251,6 +289,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
   }
 
   override dispose(): void {
+    this.team?.end();
     // The memory goes with the last reference to this object.
   }
 

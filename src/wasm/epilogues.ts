@@ -5,6 +5,7 @@
 import { sameShape } from '../graph/graph.js';
 import type { Epilogue } from './emit/matmul.js';
 import { isHeavy, type Term } from './emit/terms.js';
+import { readsOf, writesOf } from './lives.js';
 import type { ConvolutionStep, MatMulStep, NestStep, Step } from './steps.js';
 import type { BufferSlot, View } from './views.js';
 
@@ -21,15 +22,8 @@ function usesOf(steps: readonly Step[]): Map<BufferSlot, Uses> {
     return found;
   };
   for (const step of steps) {
-    if (step.type === 'call') {
-      for (const buffer of step.outputs) of(buffer).writers++;
-      for (const { buffer } of step.inputs) of(buffer).readers++;
-    } else {
-      step.views.forEach(({ buffer }, i) => {
-        if (i === 0) of(buffer).writers++;
-        else of(buffer).readers++;
-      });
-    }
+    for (const buffer of writesOf(step)) of(buffer).writers++;
+    for (const { buffer } of readsOf(step)) of(buffer).readers++;
   }
   return uses;
 }

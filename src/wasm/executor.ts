@@ -40,6 +40,7 @@ export class WasmExecutable implements Executable {
     private readonly graph: Graph,
     private readonly backend: NullclineBackend,
     private readonly backendName: string,
+    private readonly donated?: readonly boolean[],
   ) {
     this.primitives = primitivesOf(graph);
     this.lease = { programs: sharedPrograms(backend, backendName), shared: undefined, own: undefined };
@@ -47,27 +48,33 @@ export class WasmExecutable implements Executable {
   }
 
   private get shared(): SharedProgram {
-    return (this.lease.shared ??= this.lease.programs.acquire(this.graph));
+    return (this.lease.shared ??= this.lease.programs.acquire(this.graph, this.donated));
   }
 
   /** The same graph for callers that have addresses. */
   get raw(): RawProgram {
     if (this.primitives.length === 0) return this.shared.raw;
-    return (this.lease.own ??= new RawProgram(this.graph, this.backend, this.backendName));
+    const { lease } = this;
+    if (lease.own?.disposed === true) {
+      lease.own.dispose();
+      lease.own = undefined;
+    }
+    return (lease.own ??= new RawProgram(this.graph, this.backend, this.backendName));
   }
 
   describe(): string {
-    const { idle } = this.shared;
-    if (idle.length === 0) idle.push(this.shared.compile());
-    const { plan, arenaBytes, moduleBytes } = idle[idle.length - 1];
-    return describePlan(plan, { arenaBytes, moduleBytes, precision: this.backend.precision });
+    const compiled = this.shared.take();
+    this.shared.idle.push(compiled);
+    const { plan, arenaBytes, moduleBytes, sharedKernels } = compiled;
+    const { precision, threads } = this.backend;
+    return describePlan(plan, { arenaBytes, moduleBytes, precision, threads, sharedKernels });
   }
 
-  run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext): Buffer[] {
+  run(inputs: readonly Buffer[], captured: readonly Buffer[], context: RunContext, donate = false): Buffer[] {
     const { shared } = this;
-    const compiled = shared.idle.pop() ?? shared.compile();
+    const compiled = shared.take();
     try {
-      return compiled.run(inputs, captured, context, this.primitives);
+      return compiled.run(inputs, captured, context, this.primitives, donate);
     } finally {
       shared.idle.push(compiled);
     }
@@ -81,12 +88,12 @@ export class WasmExecutable implements Executable {
 /** Compiles graphs for {@link NullclineBackend}; whatever generated code cannot hold (complex numbers, text) is interpreted. */
 export const wasmExecutor: Executor = {
   name: 'wasm',
-  prepare(graph: Graph, backend: tf.KernelBackend, backendName: string): Executable {
+  prepare(graph: Graph, backend: tf.KernelBackend, backendName: string, donated?: readonly boolean[]): Executable {
     const values = graph.nodes.flatMap(({ outputs }) => outputs);
     if (!(backend instanceof NullclineBackend) || values.some(({ dtype }) => kindOf(dtype) === undefined)) {
       return interpreter.prepare(graph, backend, backendName);
     }
-    return new WasmExecutable(graph, backend, backendName);
+    return new WasmExecutable(graph, backend, backendName, donated);
   },
   workspace(backend: tf.KernelBackend, backendName: string): Workspace {
     if (!(backend instanceof NullclineBackend)) return interpreter.workspace(backend, backendName);

@@ -48,7 +48,8 @@ interface Views {
 
 /** Zero-filled memory is not promised: a block holds what its last owner left there. */
 export class Heap {
-  readonly memory: WebAssembly.Memory;
+  private present: WebAssembly.Memory;
+  private shared = false;
   private readonly maximumBytes: number;
   private views: Views;
   private bytes: number;
@@ -63,11 +64,41 @@ export class Heap {
   constructor({ maximumBytes = LIMIT }: HeapOptions = {}) {
     this.maximumBytes = Math.max(Math.min(Math.floor(maximumBytes / WASM_PAGE) * WASM_PAGE, LIMIT), WASM_PAGE);
     const initial = Math.min(16, this.maximumBytes / WASM_PAGE);
-    this.memory = new WebAssembly.Memory({ initial, maximum: this.maximumBytes / WASM_PAGE });
+    this.present = new WebAssembly.Memory({ initial, maximum: this.maximumBytes / WASM_PAGE });
     this.bytes = initial * WASM_PAGE;
-    this.views = viewsOf(this.memory);
+    this.views = viewsOf(this.present);
     this.runs = new PageRuns(1, this.bytes / PAGE); // page 0 stays unused: no block has the pointer 0
     this.coverPages();
+  }
+
+  /** Code is linked to one memory: what was linked before {@link move} must not run afterwards. */
+  get memory(): WebAssembly.Memory {
+    return this.present;
+  }
+
+  /** Do several threads use it? Then growth leaves old views as they are: of the part there was. */
+  get isShared(): boolean {
+    return this.shared;
+  }
+
+  /**
+   * Move everything to another memory, shared by threads or not. Blocks stay where they are in it, with what they hold.
+   *
+   * @throws HeapError when there is no room for a second memory of that size; nothing has changed then.
+   */
+  move(isShared: boolean): void {
+    const [initial, maximum] = [this.bytes / WASM_PAGE, this.maximumBytes / WASM_PAGE];
+    let memory: WebAssembly.Memory;
+    try {
+      memory = new WebAssembly.Memory({ initial, maximum, shared: isShared });
+    } catch (cause) {
+      throw new HeapError(`out of memory: no room for another memory of ${this.bytes} bytes`, { cause });
+    }
+    const views = viewsOf(memory);
+    views.u8.set(this.u8);
+    this.present = memory;
+    this.shared = isShared;
+    this.views = views;
   }
 
   /** Bytes in blocks that are allocated, rounded up as they are stored. */
@@ -127,8 +158,13 @@ export class Heap {
     this.used -= length * PAGE;
   }
 
+  /** Is the array a view of this memory? It would outlive its block. */
+  isPart({ buffer }: { readonly buffer: ArrayBufferLike }): boolean {
+    return buffer === this.u8.buffer || (this.shared && buffer instanceof SharedArrayBuffer);
+  }
+
   private current(): Views {
-    if (this.views.u8.length === 0) this.views = viewsOf(this.memory); // grown by somebody else
+    if (this.views.u8.length === 0) this.views = viewsOf(this.present); // grown by somebody else
     return this.views;
   }
 
@@ -196,16 +232,16 @@ export class Heap {
     // By half of what there is, so that growing step by step costs little in all.
     const generous = Math.min(Math.max(atLeast, Math.ceil(this.bytes / 2 / WASM_PAGE)), room / WASM_PAGE);
     try {
-      this.memory.grow(generous);
+      this.present.grow(generous);
     } catch {
       try {
-        this.memory.grow(atLeast);
+        this.present.grow(atLeast);
       } catch (error) {
         throw fail(error);
       }
     }
-    this.bytes = this.memory.buffer.byteLength;
-    this.views = viewsOf(this.memory);
+    this.bytes = this.present.buffer.byteLength;
+    this.views = viewsOf(this.present);
     this.coverPages();
     this.runs.extend(this.bytes / PAGE);
   }

@@ -19,15 +19,18 @@ import { CONVOLUTIONS } from './convolutions.js';
 import { elementwiseTerm, isElementwise, kindOf } from './elementwise.js';
 import type { Kind } from './emit/access.js';
 import { constant, loadLeaf, type Term } from './emit/terms.js';
+import { donorsOf } from './donation.js';
 import { fuseEpilogues } from './epilogues.js';
+import { inPlace } from './in-place.js';
 import { INDIRECT } from './indirect.js';
+import { joinLoops } from './joined-loops.js';
 import { POOLS } from './pools.js';
 import { planMatMul } from './products.js';
 import { RANDOM } from './random.js';
 import { planReduction } from './reductions.js';
 import { SCANS } from './scans.js';
 import type { Lazy, Plan, Planner as Planning, Step } from './steps.js';
-import { broadcastStrides, isContiguous, reshapeView, whole, type View } from './views.js';
+import { broadcastStrides, isContiguous, reshapeView, whole, type BufferSlot, type View } from './views.js';
 
 /** Longer terms are computed and stored. */
 const MOST_LEAVES = 12;
@@ -41,12 +44,16 @@ export class Planner implements Planning {
   private readonly outputIndex = new Map<Value, number>();
   private readonly constants: Value[] = [];
   private readonly tables: number;
+  /** The memory of each output; null for an input that is passed through. */
+  private readonly results: (BufferSlot | null)[] = [];
 
   constructor(
     private readonly graph: Graph,
     readonly floatBytes: number,
     /** May an output be an input passed through, or is every output written? */
     private readonly mayShare = true,
+    /** Which inputs are given up. */
+    private readonly donated: readonly boolean[] = [],
   ) {
     for (const node of graph.nodes) {
       for (const v of node.inputs) this.uses.set(v, [...(this.uses.get(v) ?? []), node]);
@@ -66,13 +73,25 @@ export class Planner implements Planning {
     });
     for (const node of graph.nodes) this.node(node);
     const shared = graph.outputs.map((v, i) => this.finish(v, i));
+    const steps = joinLoops(fuseEpilogues(this.steps));
+    const donors = this.donors(steps, shared);
+    const reserved = new Set(this.results.filter((buffer, i) => buffer !== null && donors[i] !== null)) as Set<BufferSlot>; // prettier-ignore
     return {
-      steps: fuseEpilogues(this.steps),
+      steps: inPlace(steps, this.floatBytes, reserved),
+      donors,
       constants: this.constants,
       shared,
       inputCount: graph.inputs.length,
       capturedCount: captured,
     };
+  }
+
+  private donors(steps: readonly Step[], shared: readonly (number | null)[]): (number | null)[] {
+    const given = new Map<number, BufferSlot>();
+    this.graph.inputs.forEach((v, i) => {
+      if (this.donated[i] && !shared.includes(i)) given.set(i, this.view(v).buffer);
+    });
+    return donorsOf(steps, given, this.results, this.floatBytes);
   }
 
   private table(v: Value, index: number): View {
@@ -227,10 +246,14 @@ export class Planner implements Planning {
     const view = this.view(v);
     const { home, index } = view.buffer;
     const slot = this.tables + i;
+    this.results[i] = view.buffer;
     if (home === 'table' && index === slot) return null;
     const isWhole = view.offset === 0 && isContiguous(view) && view.buffer.bytes === this.bytes(v);
+    this.results[i] = null;
     if (this.mayShare && home === 'table' && index < this.tables && isWhole) return index;
-    this.copy(view, this.table(v, slot));
+    const result = this.table(v, slot);
+    this.results[i] = result.buffer;
+    this.copy(view, result);
     return null;
   }
 }

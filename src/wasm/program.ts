@@ -18,7 +18,7 @@ import { interpreter, share } from '../graph/interpret.js';
 import type { Primitive, RunContext } from '../graph/primitive.js';
 import { primitivesOf } from '../graph/structure.js';
 import { layOut } from './arena.js';
-import { assemble, type Stage } from './assemble.js';
+import { assemble, type Addresses, type Stage } from './assemble.js';
 import type { NullclineBackend } from './backend.js';
 import { F32X4, F64X2 } from './emit/lanes.js';
 import { lower } from './lower.js';
@@ -26,6 +26,8 @@ import { HOST_FUNCTIONS } from './math/functions.js';
 import { describeProgram, withProgram } from './memory-errors.js';
 import { Planner } from './plan.js';
 import type { CallStep, Plan } from './steps.js';
+import { shareOut } from './threads/share-out.js';
+import type { TeamProgram } from './threads/team.js';
 import { isContiguous, type BufferSlot, type View } from './views.js';
 
 /** A stretch of generated code, or what the host runs between two of them. */
@@ -38,17 +40,23 @@ export interface Held {
   readonly backend: NullclineBackend;
   readonly pointers: number[];
   readonly nodes: Executable[];
+  /** What worker threads know of it. */
+  readonly shared: TeamProgram[];
 }
 
-export function free({ backend, pointers, nodes }: Held): void {
+export function free({ backend, pointers, nodes, shared }: Held): void {
   for (const pointer of pointers.splice(0)) backend.heap.release(pointer);
   for (const node of nodes.splice(0)) node.dispose();
+  for (const program of shared.splice(0)) program.dispose();
 }
 
 export class CompiledGraph {
   readonly held: Held;
+  private readonly memory: WebAssembly.Memory;
   readonly moduleBytes: number;
   readonly arenaBytes: number;
+  /** How many kernels several threads compute together. */
+  readonly sharedKernels: number;
   readonly plan: Plan;
   readonly stages: readonly Runnable[];
   /** The table of pointers: inputs, captured tensors, outputs. */
@@ -67,15 +75,17 @@ export class CompiledGraph {
     private readonly backend: NullclineBackend,
     backendName: string,
     mayShare = true,
+    donated?: readonly boolean[],
   ) {
-    const { heap, precision } = backend;
+    const { heap, precision, team } = backend;
+    this.memory = heap.memory;
     this.describe = () => describeProgram(graph);
     this.primitives = primitivesOf(graph);
     this.places = graph.nodes.filter(({ kernel }) => kernel === PRIMITIVE).map(({ attrs }) => attrs);
     let needs = 0;
-    const plan = new Planner(lower(graph), precision / 8, mayShare).plan();
+    const plan = new Planner(lower(graph), precision / 8, mayShare, donated).plan();
     this.plan = plan;
-    this.held = { backend, pointers: [], nodes: [] };
+    this.held = { backend, pointers: [], nodes: [], shared: [] };
     this.outputs = graph.outputs.map(({ shape, dtype }) => ({ shape, dtype, bytes: byteLength(shape, dtype, precision) })); // prettier-ignore
     try {
       this.table = this.allocate(4 * (plan.inputCount + plan.capturedCount + graph.outputs.length) + 4);
@@ -85,15 +95,23 @@ export class CompiledGraph {
       const base = arena.bytes === 0 ? 0 : this.allocate(arena.bytes);
       for (const [buffer, offset] of arena.offsets) this.fixed.set(buffer, base + offset);
       const constants = plan.constants.map((v) => this.upload(v));
-      const { bytes, stages } = assemble(plan.steps, precision === 32 ? F32X4 : F64X2, {
+      const steps = team === undefined ? plan.steps : shareOut(plan.steps, team, precision / 8);
+      const addresses: Addresses = {
         table: this.table,
         fixed: (buffer) => (buffer.home === 'constant' ? constants[buffer.index] : (this.fixed.get(buffer) ?? 0)),
-      });
+      };
+      const { bytes, stages, jobs } = assemble(steps, precision === 32 ? F32X4 : F64X2, addresses, heap.isShared);
       this.constants = constants;
       this.moduleBytes = bytes.length;
-      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-        host: { memory: heap.memory, ...HOST_FUNCTIONS },
-      });
+      this.sharedKernels = jobs.length;
+      const module = new WebAssembly.Module(bytes);
+      const shared = jobs.length === 0 ? undefined : team?.program(module, jobs);
+      const parallel = shared?.parallel ?? (() => undefined);
+      const instance = new WebAssembly.Instance(module, { host: { memory: heap.memory, ...HOST_FUNCTIONS, parallel } });
+      if (shared !== undefined) {
+        this.held.shared.push(shared);
+        shared.link(instance.exports);
+      }
       this.stages = stages.map((stage) => this.runnable(stage, instance.exports, backendName));
     } catch (error) {
       free(this.held);
@@ -102,6 +120,11 @@ export class CompiledGraph {
   }
 
   private readonly constants: readonly number[];
+
+  /** Has the backend another memory by now? Then this must not run any more. */
+  get isStale(): boolean {
+    return this.memory !== this.backend.heap.memory;
+  }
 
   private allocate(bytes: number): number {
     const pointer = this.backend.heap.allocate(bytes);
@@ -134,16 +157,21 @@ export class CompiledGraph {
     return { call: stage.call, execute: (operands, run) => node.run(operands, [], run.context) };
   }
 
-  /** @param primitives - Those to run in the places of the graph's own, in their order. */
+  /**
+   * @param primitives - Those to run in the places of the graph's own, in their order.
+   * @param donate - The inputs that the program was planned to take may be overwritten, where nobody else holds them.
+   */
   run(
     inputs: readonly Buffer[],
     captured: readonly Buffer[],
     context: RunContext,
     primitives: readonly Primitive[] = this.primitives,
+    donate = false,
   ): Buffer[] {
     const { backend, outputs, plan } = this;
     const { heap } = backend;
     const { inputCount, capturedCount, shared } = plan;
+    const donors = donate ? this.donorsNow(inputs, captured) : undefined;
     const tables = inputCount + capturedCount;
     const pointers = new Array<number>(tables + outputs.length);
     for (let i = 0; i < inputCount; i++) pointers[i] = backend.pointerOf(inputs[i].dataId, inputs[i].dtype);
@@ -152,17 +180,24 @@ export class CompiledGraph {
     let allocated = 0;
     try {
       for (; allocated < outputs.length; allocated++) {
-        pointers[tables + allocated] = shared[allocated] === null ? heap.allocate(outputs[allocated].bytes) : 0;
+        const donor = donors?.[allocated] ?? null;
+        if (donor !== null) pointers[tables + allocated] = pointers[donor];
+        else pointers[tables + allocated] = shared[allocated] === null ? heap.allocate(outputs[allocated].bytes) : 0;
       }
       const words = heap.i32;
       const at = this.table / 4;
       for (let i = 0; i < pointers.length; i++) words[at + i] = pointers[i];
       this.runStages({ inputs, captured, pointers, context, primitives });
     } catch (error) {
-      for (let i = 0; i < allocated; i++) if (shared[i] === null) heap.release(pointers[tables + i]);
+      for (let i = 0; i < allocated; i++) {
+        if (shared[i] === null && (donors?.[i] ?? null) === null) heap.release(pointers[tables + i]);
+      }
       const bytes = outputs.reduce((n, output) => n + output.bytes, 0);
       throw withProgram(error, this.describe(), `${bytes} bytes for its results besides ${this.arenaBytes}`);
     }
+    donors?.forEach((donor) => {
+      if (donor !== null) backend.surrender(inputs[donor].dataId);
+    });
     const results = new Array<Buffer>(outputs.length);
     for (let i = 0; i < outputs.length; i++) {
       const { shape, dtype } = outputs[i];
@@ -175,6 +210,20 @@ export class CompiledGraph {
       }
     }
     return results;
+  }
+
+  /** The donors of this run: those whose memory nobody else holds, neither another tensor nor another argument. */
+  private donorsNow(inputs: readonly Buffer[], captured: readonly Buffer[]): readonly (number | null)[] | undefined {
+    const { donors } = this.plan;
+    if (donors.every((donor) => donor === null)) return undefined;
+    const times = new Map<object, number>();
+    for (const { dataId } of inputs) times.set(dataId, (times.get(dataId) ?? 0) + 1);
+    for (const { dataId } of captured) times.set(dataId, (times.get(dataId) ?? 0) + 1);
+    return donors.map((donor) => {
+      if (donor === null) return null;
+      const { dataId } = inputs[donor];
+      return times.get(dataId) === 1 && this.backend.isAlone(dataId) ? donor : null;
+    });
   }
 
   /** Run on what the table says already. */

@@ -62,11 +62,15 @@ export class RawProgram {
     return this.compiled.heldBytes;
   }
 
+  private gone = false;
+
   /** It must not run any more. */
-  disposed = false;
+  get disposed(): boolean {
+    return this.gone || this.compiled.isStale;
+  }
 
   dispose(): void {
-    this.disposed = true;
+    this.gone = true;
     free(this.held);
   }
 }

@@ -30,16 +30,32 @@ export class SharedProgram {
     private readonly backendName: string,
     /** Null: no other graph finds this one. */
     readonly key: string | null,
+    /** Which inputs are given up. */
+    private readonly donated?: readonly boolean[],
   ) {}
 
+  /** One that is idle and linked to the present memory, or another. It is given back to `idle`. */
+  take(): CompiledGraph {
+    for (let compiled = this.idle.pop(); compiled !== undefined; compiled = this.idle.pop()) {
+      if (!compiled.isStale) return compiled;
+      this.compiled.splice(this.compiled.indexOf(compiled), 1);
+      free(compiled.held);
+    }
+    return this.compile();
+  }
+
   compile(): CompiledGraph {
-    const compiled = new CompiledGraph(this.graph, this.backend, this.backendName);
+    const compiled = new CompiledGraph(this.graph, this.backend, this.backendName, true, this.donated);
     this.compiled.push(compiled);
     return compiled;
   }
 
   /** The same for callers that have addresses. */
   get raw(): RawProgram {
+    if (this.onAddresses?.disposed === true) {
+      this.onAddresses.dispose();
+      this.onAddresses = undefined;
+    }
     return (this.onAddresses ??= new RawProgram(this.graph, this.backend, this.backendName));
   }
 
@@ -72,9 +88,10 @@ export class SharedPrograms {
     private readonly kept: Readonly<Record<'bytes' | 'each', number>> = KEPT,
   ) {}
 
-  /** The program for that graph, until it is {@link release}d as often. */
-  acquire(graph: Graph): SharedProgram {
-    const key = structureOf(graph);
+  /** The program for that graph (which of its inputs are `donated`), until it is {@link release}d as often. */
+  acquire(graph: Graph, donated?: readonly boolean[]): SharedProgram {
+    const structure = structureOf(graph);
+    const key = structure === null ? null : `${donated?.map(Number).join('') ?? ''}${structure}`;
     const known = key === null ? undefined : this.known.get(key);
     if (known !== undefined) {
       this.stats.hits++;
@@ -82,7 +99,7 @@ export class SharedPrograms {
       return known;
     }
     this.stats.misses++;
-    const made = new SharedProgram(formOf(graph), this.backend, this.backendName, key);
+    const made = new SharedProgram(formOf(graph), this.backend, this.backendName, key, donated);
     if (key !== null) this.known.set(key, made);
     made.users++;
     return made;

@@ -14,7 +14,7 @@ import type { BufferSlot, View } from './views.js';
 export interface NestStep {
   readonly type: 'nest';
   readonly spec: NestSpec;
-  /** The result first, then the operands. */
+  /** The results first, then the operands. */
   readonly views: readonly View[];
 }
 
@@ -63,6 +63,8 @@ export interface Plan {
   readonly constants: readonly Value[];
   /** Outputs that are an input or a captured tensor as they are: the table's entry; null where the program writes them. */
   readonly shared: readonly (number | null)[];
+  /** For each output the input in whose place it may be written, where that was donated. */
+  readonly donors: readonly (number | null)[];
   readonly inputCount: number;
   readonly capturedCount: number;
 }

@@ -2,7 +2,8 @@
 // with the whole browser.
 declare namespace WebAssembly {
   class Memory {
-    constructor(descriptor: { initial: number; maximum?: number });
+    constructor(descriptor: { initial: number; maximum?: number; shared?: boolean });
+    /** A SharedArrayBuffer where the memory is shared. */
     readonly buffer: ArrayBuffer;
     /** Returns the former size in pages of 64 KiB; throws RangeError where it cannot grow. */
     grow(pages: number): number;

@@ -130,6 +130,31 @@ describe('train state', () => {
     expect(tf.memory().numTensors).to.equal(before);
   });
 
+  it('a donated state is given up to the next, and nothing else is', () => {
+    const tensorsOf = (ts: TrainState<Line>): tf.Tensor[] => leaves([ts.parameters, ts.states, ts.optimiserState]);
+    const [given, pure] = [begin(adam(0.1)), begin(adam(0.1))];
+    const kept = tf.clone(given.parameters.weight);
+    const data = points();
+    singleTrainStep(meanSquare, data, pure); // traces
+    const before = tf.memory().numTensors;
+    const first = singleTrainStep(meanSquare, data, given, { donate: true });
+    const second = singleTrainStep(meanSquare, data, first.trainState, { donate: true });
+    disposeTree([first.loss, first.stats, second.loss, second.stats]);
+    expect(tf.memory().numTensors).to.equal(before);
+    expect(tensorsOf(given).every((t) => t.isDisposed)).to.equal(true);
+    expect(() => given.parameters.weight.dataSync()).to.throw(/donated/);
+    expect(() => singleTrainStep(meanSquare, data, given)).to.throw(/donated/);
+    expectClose(kept, [0.5, -0.25]);
+    const twice = singleTrainStep(meanSquare, data, singleTrainStep(meanSquare, data, pure).trainState).trainState;
+    tensorsOf(second.trainState).forEach((x, i) => {
+      expectClose(x, tensorsOf(twice)[i], { rtol: 1e-7 });
+    });
+    disposeTrainState(given); // does nothing
+    expect(() => singleTrainStep(meanSquare, data, twice, { donate: true, checkFinite: true })).to.throw(
+      /singleTrainStep: options "donate" and "checkFinite" exclude each other/,
+    );
+  });
+
   it('a loss that is not finite is an error that carries the state', () => {
     const ts = begin();
     const broken: Objective<Line, Batch, {}> = (model, ps, st, data) => {

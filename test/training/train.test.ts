@@ -51,6 +51,48 @@ const recorder = (isTTY: boolean): { text: string; write: (s: string) => boolean
 });
 
 describe('train', () => {
+  it('computes the same where losses need not be finite, in the place of the state before', async () => {
+    const [a, b] = [begin(adam(0.1)), begin(adam(0.1))];
+    const data = points();
+    const seen: number[] = [];
+    const kept: tf.Tensor[] = [];
+    const safe = await train(meanSquare, data, a, { steps: 6 });
+    const before = tf.memory().numTensors;
+    const end = await train(meanSquare, data, b, {
+      steps: 6,
+      checkFinite: false,
+      checkpoint: join(folder, 'donated.safetensors'),
+      checkpointEvery: 2,
+      onStep: ({ step, trainState: ts }) => {
+        seen.push(step);
+        if (step === 3) kept.push(tf.clone(ts.parameters.weight));
+      },
+    });
+    expect(seen).to.deep.equal([1, 2, 3, 4, 5, 6]);
+    expect(end.losses).to.deep.equal(safe.losses);
+    expectClose(end.trainState.parameters.weight, safe.trainState.parameters.weight, { rtol: 1e-7 });
+    expectClose(b.parameters.weight, [0.5, -0.25]);
+    // What was kept of the third step is as it was then.
+    const third = await train(meanSquare, data, a, { steps: 3 });
+    expectClose(kept[0], third.trainState.parameters.weight, { rtol: 1e-7 });
+    disposeTrainState(third.trainState);
+    kept[0].dispose();
+    disposeTrainState(end.trainState);
+    expect(tf.memory().numTensors).to.equal(before);
+  });
+
+  it('gives the state back that a failing step began with, also where each is given up to the next', async () => {
+    const ts = begin(adam(0.1));
+    const good = await train(meanSquare, points(), ts, { steps: 2 });
+    const failing = (step: number): Batch => {
+      if (step === 2) throw new Error('no third batch');
+      return points();
+    };
+    const { trainState: reached } = await failureOf(() => train(meanSquare, failing, ts, { steps: 5, checkFinite: false })); // prettier-ignore
+    expect(reached.step).to.equal(2);
+    expectClose((reached as TrainState<Line>).parameters.weight, good.trainState.parameters.weight, { rtol: 1e-7 });
+  });
+
   it('finds the line that the data lie on', async () => {
     const ts = begin(adam(cosineDecay(0.3, { steps: 400 })));
     const { trainState: end, losses, reason } = await train(meanSquare, points(), ts, { steps: 400 });

@@ -67,6 +67,36 @@ describe('heap', () => {
     expect(heap.bytesInUse).to.equal(0);
   });
 
+  it('moves to a memory that threads share, and back, with all that is in it', () => {
+    const heap = new Heap({ maximumBytes: 8 << 20 });
+    const pointer = heap.allocate(64);
+    const large = heap.allocate(3 << 20);
+    heap.f32.set([1, 2, NaN, -0], pointer / 4);
+    heap.u8[large + (3 << 20) - 1] = 7;
+    for (const isShared of [true, false]) {
+      const [former, view] = [heap.memory, heap.u8];
+      heap.move(isShared);
+      expect(heap.memory).to.not.equal(former);
+      expect(heap.u8.buffer instanceof SharedArrayBuffer).to.equal(isShared);
+      expect(heap.isPart(heap.f32.subarray(4, 8))).to.equal(true);
+      expect(heap.isPart(new Float32Array(4))).to.equal(false);
+      expect(view.length).to.be.greaterThan(0);
+      expect(Array.from(heap.f32.subarray(pointer / 4, pointer / 4 + 4))).to.deep.equal([1, 2, NaN, -0]);
+      expect(heap.u8[large + (3 << 20) - 1]).to.equal(7);
+    }
+    heap.move(true);
+    const before = heap.u8;
+    const more = heap.allocate(4 << 20);
+    // Old views of shared memory stay, and show what they did.
+    expect(before.length).to.be.lessThan(heap.u8.length);
+    heap.u8[pointer] = 99;
+    expect(before[pointer]).to.equal(99);
+    expect(heap.u8.buffer).to.equal(heap.memory.buffer);
+    expect(() => heap.allocate(4 << 20)).to.throw(HeapError, /at most 8388608/);
+    for (const p of [pointer, large, more]) heap.release(p);
+    expect(heap.bytesInUse).to.equal(0);
+  });
+
   it('notices growth by somebody else', () => {
     const heap = new Heap();
     heap.memory.grow(1);

@@ -29,17 +29,17 @@ export const sameShape = (a: readonly number[], b: readonly number[]): boolean =
   return true;
 };
 
-/** Code by key, made at its first use, one cache for each backend. */
+/** Code by key, made at its first use, one cache for each memory. */
 export class CodeCache<K, V> {
-  private readonly byBackend = new WeakMap<NullclineBackend, Map<K, V>>();
-  private last: NullclineBackend | undefined;
+  private readonly byMemory = new WeakMap<WebAssembly.Memory, Map<K, V>>();
+  private last: WebAssembly.Memory | undefined;
   private lastMap = new Map<K, V>();
 
-  get(backend: NullclineBackend, key: K, make: () => V): V {
-    if (backend !== this.last) {
-      this.last = backend;
-      this.lastMap = this.byBackend.get(backend) ?? new Map<K, V>();
-      this.byBackend.set(backend, this.lastMap);
+  get({ heap: { memory } }: NullclineBackend, key: K, make: () => V): V {
+    if (memory !== this.last) {
+      this.last = memory;
+      this.lastMap = this.byMemory.get(memory) ?? new Map<K, V>();
+      this.byMemory.set(memory, this.lastMap);
     }
     let code = this.lastMap.get(key);
     if (code === undefined) this.lastMap.set(key, (code = make()));

@@ -10,7 +10,7 @@ export type Code = (...numbers: number[]) => void;
 
 /** Compile one function whose parameters are all integers. */
 export function link(heap: Heap, parameters: number, write: (b: Body) => void): Code {
-  const module = new ModuleWriter(MATH_IMPORTS);
+  const module = new ModuleWriter(MATH_IMPORTS, heap.isShared);
   const types = new Array<typeof I32>(parameters).fill(I32);
   module.export('run', module.function('run', types, [], write));
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.encode()), { host: { memory: heap.memory, ...HOST_FUNCTIONS } }); // prettier-ignore

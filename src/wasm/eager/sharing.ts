@@ -9,7 +9,7 @@ import type { Kind } from '../emit/access.js';
 import { loadLeaf } from '../emit/terms.js';
 import { CodeCache, lanesOf, sizeOf, type EagerKernel } from './eager.js';
 import { elementwiseKernel, writeFlat } from './elementwise.js';
-import { link } from './link.js';
+import { link, type Code } from './link.js';
 
 /** Another reference to the same buffer. */
 function reference(backend: NullclineBackend, { dataId, dtype }: tf.TensorInfo, shape: number[]): tf.TensorInfo {
@@ -28,15 +28,16 @@ const reshape: EagerKernel = ({ backend, inputs: { x }, attrs }) => {
 };
 
 const conversions = new CodeCache<string, Conversion>();
+const codes = new CodeCache<string, Code>();
 
-/** Code that converts integers or truth values. */
-function conversion(backend: NullclineBackend, from: Kind, dtype: tf.DataType): Conversion {
+/** Code that converts integers or truth values. It is looked up when it runs: by then memory may be another. */
+function conversion(backend: NullclineBackend, key: string, from: Kind, dtype: tf.DataType): Conversion {
   const L = lanesOf(backend);
   const term = elementwiseTerm('Cast', [loadLeaf(from, 0)], { dtype });
   if (term === undefined) throw new Error(`there is no conversion of ${from} to ${dtype}`);
-  const run = link(backend.heap, 3, (b) => { writeFlat(b, L, term, [from], [false]); }); // prettier-ignore
+  const make = (): Code => link(backend.heap, 3, (b) => { writeFlat(b, L, term, [from], [false]); }); // prettier-ignore
   return (to, at, length) => {
-    run(to, at, Math.ceil(length / L.count));
+    codes.get(backend, key, make)(to, at, Math.ceil(length / L.count));
   };
 }
 
@@ -56,7 +57,7 @@ const cast: EagerKernel = (call) => {
   return backend.widened(
     x,
     dtype,
-    conversions.get(backend, key, () => conversion(backend, from, dtype)),
+    conversions.get(backend, key, () => conversion(backend, key, from, dtype)),
   );
 };
 

@@ -241,8 +241,14 @@ export class ModuleWriter {
   private readonly exported: { name: string; index: number }[] = [];
   private readonly shared = new Map<string, number>();
 
-  /** @param importCount - how many functions will be imported at most; their indices come first. */
-  constructor(private readonly imports: readonly { name: string; parameters: Type[]; results: Type[] }[]) {
+  /**
+   * @param imports - The functions that are imported; their indices come first.
+   * @param isShared - Is the memory one that several threads use?
+   */
+  constructor(
+    private readonly imports: readonly { name: string; parameters: Type[]; results: Type[] }[],
+    private readonly isShared = false,
+  ) {
     for (const { name, parameters, results } of imports) {
       this.imported.push({ name, type: this.typeOf({ parameters, results }) });
     }
@@ -300,7 +306,12 @@ export class ModuleWriter {
     section(2, this.imported.length + 1, (bytes) => {
       name(bytes, 'host');
       name(bytes, 'memory');
-      bytes.push(2, 0, 0);
+      if (this.isShared) {
+        bytes.push(2, 3, 0); // from 0 to the most that there are
+        unsigned(bytes, 65_536);
+      } else {
+        bytes.push(2, 0, 0);
+      }
       for (const { name: field, type } of this.imported) {
         name(bytes, 'host');
         name(bytes, field);

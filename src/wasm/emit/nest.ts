@@ -3,11 +3,12 @@
  * Operands and result are strided (0 repeats an element), so the same code serves broadcasting, transposition, slices,
  * concatenation, padding and plain copies. The innermost axis goes through the lanes; what is left over of it is
  * done on exactly as many lanes as it has elements, so nothing outside a tensor is ever read or written.
+ * A nest may have several results: all that it computes of one vector is computed before any of it is stored.
  */
 import { bytesOfKind, load, store, type Kind } from './access.js';
-import { I32, i32, i32add, localExpr, type Body, type Expr, type ModuleWriter } from './assembler.js';
+import { I32, i32, i32add, localExpr, type Body, type Expr, type ModuleWriter, type Type } from './assembler.js';
 import { BITS, shuffle, type Lanes } from './lanes.js';
-import { apply, constantVector, emitTerm, isHeavy, keyOf, type Term } from './terms.js';
+import { apply, constantVector, emitTerm, emitTerms, isHeavy, keyOf, type Term } from './terms.js';
 
 export interface Operand {
   readonly kind: Kind;
@@ -17,21 +18,29 @@ export interface Operand {
 
 export type ReduceOp = 'add' | 'mul' | 'max' | 'min' | 'and' | 'or';
 
-export interface NestSpec {
-  readonly sizes: readonly number[];
+export interface Result {
   readonly out: Operand;
-  readonly operands: readonly Operand[];
   readonly term: Term;
+}
+
+export interface NestSpec extends Result {
+  readonly sizes: readonly number[];
+  readonly operands: readonly Operand[];
+  /** Results besides the first, of a nest that neither reduces nor is sequential. */
+  readonly more?: readonly Result[];
   /** The last `axes` axes are reduced; the result's strides along them are 0. */
   readonly reduce?: { readonly op: ReduceOp; readonly axes: number };
   /** An operand is the result of the step before along the first axis, which therefore is a loop of its own. */
   readonly isSequential?: boolean;
 }
 
+export const resultsOf = ({ out, term, more = [] }: NestSpec): readonly Result[] => [{ out, term }, ...more];
+
 /** Fewer axes, same elements: axes of one element go, neighbours that run through memory as one become one. */
 export function collapse(spec: NestSpec): NestSpec {
   const reducedFrom = spec.sizes.length - (spec.reduce?.axes ?? 0);
-  const all = [spec.out, ...spec.operands];
+  const results = resultsOf(spec);
+  const all = [...results.map(({ out }) => out), ...spec.operands];
   const sizes: number[] = [];
   const strides: number[][] = all.map(() => []);
   let reduced = 0;
@@ -56,24 +65,26 @@ export function collapse(spec: NestSpec): NestSpec {
     if (isReduced) reduced++;
   });
   const rebuilt = all.map(({ kind }, i) => ({ kind, strides: strides[i] }));
-  const base = { sizes, out: rebuilt[0], operands: rebuilt.slice(1), term: spec.term };
+  const [first, ...more] = results.map(({ term }, i): Result => ({ out: rebuilt[i], term }));
+  const base = { sizes, ...first, operands: rebuilt.slice(results.length), ...(more.length > 0 ? { more } : {}) };
   if (spec.isSequential === true) return { ...base, isSequential: true };
   return spec.reduce === undefined ? base : { ...base, reduce: { op: spec.reduce.op, axes: reduced } };
 }
 
-/** The function for a nest: parameters are the addresses of the result and of each operand. */
+/** The function for a nest: parameters are the addresses of the results and of each operand. */
 export function nestFunction(module: ModuleWriter, L: Lanes, given: NestSpec): number {
   const spec = collapse(given);
-  const parameters = [I32, ...spec.operands.map(() => I32)] as (typeof I32)[];
+  const parameters = new Array<Type>(resultsOf(spec).length + spec.operands.length).fill(I32);
   return module.function(`nest ${L.bits} ${keyOf(spec)}`, parameters, [], (b) => {
     new NestWriter(b, L, spec).write();
   });
 }
 
-/** Addresses: one local per operand, the result's first. */
+/** Addresses: one local per operand, the results' first. */
 type Pointers = readonly number[];
 
 class NestWriter {
+  private readonly results: readonly Result[];
   private readonly all: readonly Operand[];
 
   constructor(
@@ -81,7 +92,8 @@ class NestWriter {
     private readonly L: Lanes,
     private readonly spec: NestSpec,
   ) {
-    this.all = [spec.out, ...spec.operands];
+    this.results = resultsOf(spec);
+    this.all = [...this.results.map(({ out }) => out), ...spec.operands];
   }
 
   write(): void {
@@ -146,7 +158,7 @@ class NestWriter {
     const vectors = Math.floor(size / L.count);
     const rest = size % L.count;
     const moving = this.moving(axis, pointers);
-    const unroll = vectors >= 8 && !isHeavy(this.spec.term) ? 4 : 1;
+    const unroll = vectors >= 8 && !this.results.some(({ term }) => isHeavy(term)) ? 4 : 1;
     const rounds = Math.floor(vectors / unroll);
     if (rounds > 0) {
       this.b.times(rounds, () => {
@@ -159,32 +171,39 @@ class NestWriter {
     if (rest > 0) body(moving, rest, odd * L.count);
   }
 
-  /** The value of the term on `lanes` elements along an axis, `offset` elements on. */
-  private value(axis: number, pointers: Pointers, lanes: number, offset = 0): Expr {
-    const { b, L, spec } = this;
-    return emitTerm(b, L, spec.term, (i) => {
+  /** The values of the terms on `lanes` elements along an axis, `offset` elements on. */
+  private values(axis: number, pointers: Pointers, lanes: number, offset = 0): Expr[] {
+    const { b, L, spec, results } = this;
+    return emitTerms(b, L, results.map(({ term }) => term), (i) => {
       const { kind, strides } = spec.operands[i];
       const stride = axis < 0 ? 0 : strides[axis];
       const moved = offset * stride * bytesOfKind(L, kind);
-      const base = localExpr(pointers[i + 1]);
+      const base = localExpr(pointers[results.length + i]);
       const address = moved < 0 ? i32add(base, i32(moved)) : base;
       return load(L, kind, address, Math.max(moved, 0), { count: lanes, stride });
-    });
+    }); // prettier-ignore
   }
 
-  private put(axis: number, pointers: Pointers, lanes: number, value: Expr, offset = 0): void {
-    const { kind, strides } = this.spec.out;
+  /** The value of the only term. */
+  private value(axis: number, pointers: Pointers, lanes: number, offset = 0): Expr {
+    return this.values(axis, pointers, lanes, offset)[0];
+  }
+
+  private put(axis: number, pointers: Pointers, lanes: number, value: Expr, offset = 0, result = 0): void {
+    const { kind, strides } = this.results[result].out;
     const stride = axis < 0 ? 1 : strides[axis];
     const moved = offset * stride * bytesOfKind(this.L, kind);
-    store(this.b, this.L, kind, localExpr(pointers[0]), moved, { count: lanes, stride }, value);
+    store(this.b, this.L, kind, localExpr(pointers[result]), moved, { count: lanes, stride }, value);
   }
 
   private assign(axis: number, pointers: Pointers, lanes: number, offset = 0): void {
-    this.put(axis, pointers, lanes, this.value(axis, pointers, lanes, offset), offset);
+    this.values(axis, pointers, lanes, offset).forEach((value, i) => {
+      this.put(axis, pointers, lanes, value, offset, i);
+    });
   }
 
   private element(pointers: Pointers): void {
-    this.put(-1, pointers, 1, this.value(-1, pointers, 1));
+    this.assign(-1, pointers, 1);
   }
 
   private identity(): Expr {

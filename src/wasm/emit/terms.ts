@@ -104,7 +104,11 @@ export function isHeavy(t: Term): boolean {
 }
 
 /** Vector code for a term. `leaf` loads an operand; each operand is loaded once. */
-export function emitTerm(b: Body, L: Lanes, term: Term, leaf: (index: number) => Expr): Expr {
+export const emitTerm = (b: Body, L: Lanes, term: Term, leaf: (index: number) => Expr): Expr =>
+  emitTerms(b, L, [term], leaf)[0];
+
+/** The same for several terms; what they share is computed once. */
+export function emitTerms(b: Body, L: Lanes, terms: readonly Term[], leaf: (index: number) => Expr): Expr[] {
   const loaded = new Map<number, Expr>();
   const done = new Map<Term, Expr>();
   const visit = (t: Term): Expr => {
@@ -121,7 +125,7 @@ export function emitTerm(b: Body, L: Lanes, term: Term, leaf: (index: number) =>
     done.set(t, value);
     return value;
   };
-  return visit(term);
+  return terms.map(visit);
 }
 
 export function constantVector(L: Lanes, kind: Kind, value: number): Expr {

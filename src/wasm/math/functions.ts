@@ -22,7 +22,7 @@ import { LARGEST_REDUCED, sinReduced } from './trigonometric.js';
 const HOST_UNARY = ['sin', 'cos', 'tan'] as const;
 
 /** The remainder with the sign of the divisor, as tfjs's cpu backend defines it. */
-function mod(x: number, y: number): number {
+export function mod(x: number, y: number): number {
   const rest = x % y;
   return x < 0 === y < 0 ? rest : (rest + y) % y;
 }

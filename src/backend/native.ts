@@ -3,7 +3,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import { BackendError, isAbsent, messageOf } from './errors.js';
-import { builtin } from './host.js';
+import { builtin } from '../core/host.js';
 
 export type NativePackage = '@tensorflow/tfjs-node' | '@tensorflow/tfjs-node-gpu';
 

@@ -3,7 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { BackendError, isAbsent, messageOf } from './errors.js';
-import { availableThreads } from './host.js';
+import { availableThreads } from '../core/host.js';
 import { correctWasmKernels, lendKernels } from './lend.js';
 import { nativeDevice, nativeFailure, restoreUtil, type NativePackage } from './native.js';
 import { readsSynchronously } from './reading.js';

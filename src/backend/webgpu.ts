@@ -7,7 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { BackendError, isAbsent, messageOf } from './errors.js';
-import { builtin, hostProcess } from './host.js';
+import { builtin, hostProcess } from '../core/host.js';
 import { refuseSynchronousReads } from './reading.js';
 
 export const WEBGPU_PACKAGES = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;

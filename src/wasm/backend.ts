@@ -6,7 +6,7 @@
  * it reads from stay valid.
  */
 import * as tf from '@tensorflow/tfjs';
-import { builtin } from '../backend/host.js';
+import { builtin } from '../core/host.js';
 import { asKind, storageOf, type Numbers, type Precision } from './backend-values.js';
 import { EntryStorage, StoredEntry, type Conversion, type Entry, type Owner } from './entries.js';
 import { Heap } from './heap.js';

@@ -5,7 +5,7 @@
  * Parts are taken one by one, so a worker that has not started yet or sleeps delays nobody: the others take the parts. Only who
  * computes one is waited for. What a part computes does not depend on who that is.
  */
-import { builtin } from '../../backend/host.js';
+import { builtin } from '../../core/host.js';
 import { mod } from '../math/functions.js';
 import { work, WORDS, type Failure, type ProgramMessage, type Setup } from './worker.js';
 

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import * as tf from '@tensorflow/tfjs';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { BackendError, backendReport, useBackend } from '../../../src/backend/index.js';
-import { availableThreads } from '../../../src/backend/host.js';
+import { availableThreads } from '../../../src/core/host.js';
 import { OptionError } from '../../../src/core/options.js';
 import { compile, explain, type Tensor } from '../../../src/index.js';
 import { NullclineBackend } from '../../../src/wasm/backend.js';

@@ -159,16 +159,18 @@ for (const given of CASES) {
   const first = forward(ours);
   const [{ iterations }] = readNonlinearStatistics(first.statistics);
   tf.dispose(first);
-  const times: Record<string, number> = {};
+  const own = (withGradient: boolean): Contestant => ({
+    name: 'ours',
+    enter: () => tf.setBackend('nullcline'),
+    run: () => {
+      tf.dispose((withGradient ? gradient(ours) : forward(ours)) as unknown as tf.TensorContainer);
+    },
+  });
+  // Against each other: the garbage of others would fall to one of them more than to the other.
+  const [alone, withBackward] = await race([own(false), own(true)], { rounds: 45, warmMs: 200 });
   for (const withGradient of [false, true]) {
     const contestants: Contestant[] = [
-      {
-        name: 'ours',
-        enter: () => tf.setBackend('nullcline'),
-        run: () => {
-          tf.dispose((withGradient ? gradient(ours) : forward(ours)) as unknown as tf.TensorContainer);
-        },
-      },
+      own(withGradient),
       ...(limits?.contestants('64-256-64 forward', given.limit.batch) ?? []),
     ];
     const copies: Data[] = [];
@@ -185,25 +187,24 @@ for (const given of CASES) {
     const published = (of: Published | undefined): number =>
       of === undefined ? NaN : scale * (withGradient ? of.gradient : of.forward);
     const [torchdeq, jax, c] = [given.torchdeq, given.jax, given.c].map(published);
-    const own = at('ours');
+    const us = at('ours');
     const tfjs = Math.min(...[at('cpu'), at('wasm')].filter((t) => !Number.isNaN(t)));
-    times[withGradient ? 'gradient' : 'forward'] = own;
     const name = `d ${given.d}, batch ${given.batch}${withGradient ? ', gradient' : ''}`;
-    table.row(name, iterations, own, at('limit'), torchdeq, jax, c, at('cpu'), at('wasm'), torchdeq / own, jax / own, own / c, tfjs / own); // prettier-ignore
+    table.row(name, iterations, us, at('limit'), torchdeq, jax, c, at('cpu'), at('wasm'), torchdeq / us, jax / us, us / c, tfjs / us); // prettier-ignore
     report('deq', {
       d: given.d,
       batch: given.batch,
       gradient: withGradient,
       iterations,
-      ours_us: own,
+      ours_us: us,
       limit_scale: scale,
-      torchdeq_ratio: torchdeq / own,
-      jax_ratio: jax / own,
-      c_ratio: own / c,
-      tfjs_ratio: tfjs / own,
+      torchdeq_ratio: torchdeq / us,
+      jax_ratio: jax / us,
+      c_ratio: us / c,
+      tfjs_ratio: tfjs / us,
     });
   }
-  console.log(
-    `  the implicit backward pass takes ${((times.gradient - times.forward) / times.forward).toFixed(2)} of the forward solve`,
-  );
+  const backward = (withBackward - alone) / alone;
+  console.log(`  the implicit backward pass takes ${backward.toFixed(2)} of the forward solve`);
+  report('deq-backward', { d: given.d, batch: given.batch, forward_us: alone, gradient_us: withBackward, backward_over_forward: backward }); // prettier-ignore
 }

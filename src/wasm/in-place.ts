@@ -78,8 +78,9 @@ export function inPlace(
     const to = moved.get(buffer);
     return to === undefined ? buffer : place(to);
   };
+  const dies = ({ buffer }: View, at: number): boolean => buffer.home === 'arena' && lives.get(buffer)?.to === at;
   steps.forEach((step, at) => {
-    const walks = walksOf(step);
+    const walks = readsOf(step).some((view) => dies(view, at)) ? walksOf(step) : undefined;
     if (walks === undefined) return;
     const { sizes, written, read, others } = walks;
     const taken = new Set<BufferSlot>(others.map(({ buffer }) => buffer));
@@ -88,10 +89,9 @@ export function inPlace(
       if (reserved.has(buffer)) continue;
       if (lives.get(buffer)?.from !== at || written.filter(({ view }) => view.buffer === buffer).length > 1) continue;
       const dying = read.find(
-        ({ view: { buffer: given } }) =>
-          given.home === 'arena' &&
+        ({ view, view: { buffer: given } }) =>
+          dies(view, at) &&
           given.bytes === buffer.bytes &&
-          lives.get(given)?.to === at &&
           !taken.has(given) &&
           read.every((walk) => walk.view.buffer !== given || isAligned(walk, result, sizes, floatBytes)),
       );

@@ -96,9 +96,8 @@ function areApart(a: Loop['results'][number], b: Loop['results'][number], sizes:
   return one + length <= two && two + length <= outer.stride;
 }
 
-/** One loop for two, of which the second follows the first; undefined where there is none, or it would gain nothing. */
+/** One loop for two over the same elements, of which the second follows the first; undefined where there is none, or it would gain nothing. */
 function joined(first: Loop, second: Loop): Loop | undefined {
-  if (!sameShape(first.sizes, second.sizes)) return undefined;
   const written = first.results.map(({ view }) => view.buffer);
   for (const result of second.results) {
     const { buffer } = result.view;
@@ -149,12 +148,19 @@ export function joinLoops(steps: readonly Step[]): Step[] {
     for (const { buffer } of readsOf(step)) readers.set(buffer, (readers.get(buffer) ?? 0) + by);
   };
   for (const step of steps) count(step, 1);
+  // Most pairs have nothing in common, and programs are compiled while somebody waits: nothing is made twice for them.
+  const loops = new Map<NestStep, Loop>();
+  const loop = (step: NestStep): Loop => {
+    let known = loops.get(step);
+    if (known === undefined) loops.set(step, (known = loopOf(step)));
+    return known;
+  };
   next: for (const given of steps) {
     let step = given;
     for (let at = result.length - 1; at >= result.length - FARTHEST && at >= 0 && isLoop(step); at--) {
       const partner = result[at];
-      if (!isLoop(partner)) continue;
-      const one = joined(loopOf(partner), loopOf(step));
+      if (!isLoop(partner) || !sameShape(partner.spec.sizes, step.spec.sizes)) continue;
+      const one = joined(loop(partner), loop(step));
       if (one === undefined) continue;
       const between = result.slice(at + 1).filter((other) => other !== null);
       const canWait = between.every((other) => !inOrder(partner, other));

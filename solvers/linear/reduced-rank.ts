@@ -19,6 +19,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '../../src/core/tree.js';
+import { sizeOf } from '../../src/graph/graph.js';
 import { defineAlgorithm, type Ending, type NonlinearAlgorithm, type Solving } from '../nonlinear/algorithm.js';
 import { Mixing } from '../nonlinear/mixing.js';
 import { computesInDoubles } from '../nonlinear/precision.js';
@@ -26,8 +27,11 @@ import type { Session } from '../nonlinear/session.js';
 import type { Watch } from '../nonlinear/termination.js';
 import type { NonlinearRetcode } from '../retcode.js';
 
-/** Differences kept. In single precision the products span no more than some eight directions anyway. */
-const MEMORY = 8;
+/**
+ * Differences kept. In single precision the products span no more than some eight directions anyway; of a state that does not fit in
+ * the first cache reading the oldest costs more at every iteration than they save.
+ */
+const memoryFor = (elements: number): number => (elements > 2 ** 14 ? 5 : 8);
 
 /** To go on from the combination pays where its residual is this much smaller. */
 const PAYS = 0.5;
@@ -50,13 +54,14 @@ export function reducedRank(): NonlinearAlgorithm {
 function open(session: Session, watch: Watch): () => Solving {
   const { ws, u0 } = session;
   const { norm } = watch.termination;
+  const memory = memoryFor(sizeOf(session.system.state.shape));
   // Residual number t lies in place t modulo their number, the difference from t to t + 1 in column t modulo theirs.
-  const count = MEMORY + 1;
+  const count = memory + 1;
   const places = (n: number) => Array.from({ length: n }, () => session.cell());
   const residuals = places(count);
   const [one, other, next, combined, combinedResidual] = places(5);
   const isDouble = computesInDoubles(ws.backend);
-  const mixing = new Mixing(MEMORY, isDouble ? 1e-14 : 1e-7);
+  const mixing = new Mixing(memory, isDouble ? 1e-14 : 1e-7);
   /** Where the square of the residual falls to this part of itself, rounding hides how far: then the combination is made, and seen. */
   const unclear = isDouble ? 1e-13 : 1e-5;
   const { gram, projections, gamma } = mixing;
@@ -98,7 +103,7 @@ function open(session: Session, watch: Watch): () => Solving {
     imageWeights.fill(0);
     residualWeights.fill(0);
     for (let t = newest; t > newest - used; t--) {
-      const weight = gamma[t % MEMORY];
+      const weight = gamma[t % memory];
       imageWeights[(t + 1) % count] -= weight;
       residualWeights[(t + 1) % count] -= weight;
       residualWeights[t % count] += weight;
@@ -131,17 +136,17 @@ function open(session: Session, watch: Watch): () => Solving {
       const imageSize = values[count + 3];
 
       // Difference number `newest` leads from that residual to the new one. What older ones have to do with the residual follows.
-      const column = newest % MEMORY;
-      const used = Math.min(newest + 1, MEMORY);
+      const column = newest % memory;
+      const used = Math.min(newest + 1, memory);
       let [place, older] = [newest % count, column];
       for (let i = 1; i < used; i++) {
-        place = place > 0 ? place - 1 : MEMORY;
-        older = older > 0 ? older - 1 : MEMORY - 1;
+        place = place > 0 ? place - 1 : memory;
+        older = older > 0 ? older - 1 : memory - 1;
         const product = values[place];
-        gram[column * MEMORY + older] = gram[older * MEMORY + column] = product;
+        gram[column * memory + older] = gram[older * memory + column] = product;
         projections[older] += product;
       }
-      gram[column * MEMORY + column] = squared;
+      gram[column * memory + column] = squared;
       projections[column] = onResidual;
       mixing.solve(used, column);
 
@@ -152,7 +157,7 @@ function open(session: Session, watch: Watch): () => Solving {
       for (let j = 0; j < used; j++) left -= gamma[j] * projections[j];
       const tolerance = watch.toleranceAt(imageSize);
       const isNear = contraction * watch.norm(Math.max(left, 0)) <= tolerance;
-      if (isNear || left <= unclear * rr || (used === MEMORY && left < PAYS * PAYS * rr)) {
+      if (isNear || left <= unclear * rr || (used === memory && left < PAYS * PAYS * rr)) {
         writeWeights(newest, used);
         combine.inputs[0] = image;
         combine.inputs[1] = next;
@@ -170,7 +175,7 @@ function open(session: Session, watch: Watch): () => Solving {
       }
       const retcode = watch.judge(rr, imageSize);
       if (retcode !== null) return ending(at, retcode);
-      if (used === MEMORY && !isWithinReach(watch, contraction, tolerance)) return ending(at, 'Stalled');
+      if (used === memory && !isWithinReach(watch, contraction, tolerance)) return ending(at, 'Stalled');
       newest++;
       before = residuals[newest % count];
       ws.swap(before, next);

@@ -51,7 +51,7 @@ const LIMIT_THERE: readonly (readonly [network: string, batch: number, us: numbe
   ['2-50-2 forward', 512, 37],
 ];
 
-/** Weights and biases of a dense layer as PyTorch and Equinox draw them, uniform within 1 / sqrt(inputs): as the peers' networks were. */
+/** Weights and biases of a dense layer as PyTorch and Equinox draw them, uniform within 1 / sqrt(inputs); the published figures name no others. */
 const likePeers = { initWeight: kaimingUniform(1 / Math.sqrt(3)) }; // biases are drawn so by default
 
 const limits = Limit.load(32);

@@ -183,9 +183,9 @@ class Integrator {
     session.run(programs.probe, [session.t, session.h, this.u, slope, ...session.operands], [session.error]);
     this.evaluations++;
     const [change] = yield* this.read(session.error);
-    const h = startingStep(h0, d1, change / h0, programs.tableau.order);
+    const h = startingStep(h0, d0, d1, change / h0, programs.errorTerm);
     // Not a number where the slope is not finite: the loop then says what is wrong.
-    return Math.max(h, plan.dtMin) * this.direction;
+    return Math.max(Math.min(h, Math.abs(plan.t1 - plan.t0)), plan.dtMin) * this.direction;
   }
 
   /** Where the step that {@link propose} returned ends. */

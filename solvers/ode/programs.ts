@@ -14,7 +14,7 @@ import { Program } from '../../src/graph/program.js';
 import { simplify } from '../../src/graph/simplify.js';
 import { currentTrace, type Trace, traceGraph } from '../../src/graph/trace.js';
 import { evaluateField, SCALAR, type Field } from './field.js';
-import { denseWeights, evaluate, type Polynomial, type Tableau } from './tableau.js';
+import { denseWeights, errorTerm, evaluate, type ErrorTerm, type Polynomial, type Tableau } from './tableau.js';
 
 export interface Tolerance {
   readonly abstol: number;
@@ -44,6 +44,7 @@ export class StepPrograms {
   private readonly made = new Map<string, Program>();
   private readonly stages: number;
   private readonly weights: readonly Polynomial[];
+  readonly errorTerm: ErrorTerm;
 
   constructor(
     readonly field: Field,
@@ -52,6 +53,7 @@ export class StepPrograms {
   ) {
     this.stages = tableau.c.length;
     this.weights = denseWeights(tableau);
+    this.errorTerm = errorTerm(tableau);
   }
 
   /** Free what the programs hold between runs. */

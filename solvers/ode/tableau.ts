@@ -48,3 +48,28 @@ export function denseWeights(tableau: Tableau): readonly Polynomial[] {
     return [0, 3 * b, -2 * b].map((x, power) => x + start[power] + end[power]);
   });
 }
+
+/** The leading term of an error estimate, `constant h^order |u^(order)|`. */
+export interface ErrorTerm {
+  readonly order: number;
+  readonly constant: number;
+}
+
+/**
+ * The first power of h at which the estimate `h sum_i e_i k_i` does not vanish, and its factor: the larger of what it
+ * gives for a linear field, `|e A^(k-1) 1|`, and for one of time alone, `|e c^(k-1)| / (k-1)!`.
+ */
+export function errorTerm({ a, c, e = [] }: Tableau): ErrorTerm {
+  let linear = c.map(() => 1);
+  let quadrature = c.map(() => 1);
+  for (let order = 1; order <= c.length; order++) {
+    const constant = Math.max(Math.abs(dot(e, linear)), Math.abs(dot(e, quadrature)));
+    // Coefficients are rounded to 1e-16; a leading term of 1e-10 and less would not be an estimate.
+    if (constant > 1e-10) return { order, constant };
+    linear = c.map((_, i) => dot(a[i] ?? [], linear));
+    quadrature = quadrature.map((q, i) => (q * c[i]) / order);
+  }
+  return { order: c.length, constant: 1 };
+}
+
+const dot = (x: readonly number[], y: readonly number[]): number => x.reduce((sum, v, i) => sum + v * y[i], 0);

@@ -101,6 +101,25 @@ describe('solve: step counts of diffrax (Tsit5, I-controller)', () => {
   }
 });
 
+describe('solve: the starting step', () => {
+  const dts = Array.from({ length: 14 }, (_, i) => 2 / 1.6 ** i);
+  for (const { name, f, u0, tspan } of slopeProblems) {
+    for (const algorithm of methods.filter(({ tableau }) => tableau.e !== undefined && tableau.order >= 3)) {
+      it(`${algorithm.name} on the ${name} problem: a solve takes at most two steps more than from the best of ${dts.length} given ones`, () => {
+        tf.tidy(() => {
+          const problem = odeProblem(f, tf.tensor1d([...u0]), [tspan[0], tspan[0] + 2], {});
+          for (const reltol of [1e-3, tolerance({ float32: 1e-4, float64: 1e-6 })]) {
+            const steps = (dt?: number): number =>
+              solve(problem, algorithm, { reltol, abstol: reltol, ...(dt === undefined ? {} : { dt }) }).stats.steps;
+            const best = Math.min(...dts.map((dt) => steps(dt)));
+            expect(steps()).to.be.at.most(best + 2);
+          }
+        });
+      });
+    }
+  }
+});
+
 describe('solve: dense output', () => {
   const spiral = { ...slopeProblems[2], tspan: [0, 3] as const };
   const at = (t: number): number[] => [

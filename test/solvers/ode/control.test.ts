@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { decide, firstProbe, initialMemory, startingStep, type PidController } from '../../../solvers/ode/control.js';
+import { errorTerm } from '../../../solvers/ode/tableau.js';
+import { BS3, DOPRI5, HEUN, TSIT5 } from '../../../solvers/ode/tableaus.js';
 
 const integral: PidController = { pcoeff: 0, icoeff: 1, dcoeff: 0, safety: 0.9, factorMin: 0.2, factorMax: 10 };
 
@@ -35,11 +37,52 @@ describe('step-size control', () => {
     expect(decide(integral, 5, Infinity, initialMemory)).to.deep.include({ accepted: false, factor: 0.2 });
   });
 
-  it('starting step after Hairer, Norsett and Wanner', () => {
+  it('the probe moves the state by a hundredth, after Hairer, Norsett and Wanner', () => {
     expect(firstProbe(2, 4)).to.equal(0.005);
     expect(firstProbe(1e-6, 4)).to.equal(1e-6);
-    expect(startingStep(0.005, 4, 10, 5)).to.equal(Math.min(0.5, (0.01 / 10) ** 0.2));
-    expect(startingStep(1e-6, 0, 0, 5)).to.equal(1e-6);
-    expect(startingStep(1e-3, 1e-20, 0, 5)).to.equal(1e-6);
+  });
+
+  describe('starting step', () => {
+    const term = { order: 5, constant: 1e-3 };
+
+    it('puts the leading term of the error estimate at a quarter', () => {
+      // Slopes change at rate 10, the state at rate 2.
+      const h = startingStep(0.005, 2e4, 4e4, 4e5, term);
+      expect(term.constant * 4e4 * 10 ** 4 * h ** 5).to.be.closeTo(0.25, 1e-14);
+      // The state's own rate where the slope does not change.
+      expect(term.constant * 4e8 * 2 ** 4 * startingStep(0.005, 2e8, 4e8, 0, term) ** 5).to.be.closeTo(0.25, 1e-14);
+    });
+
+    it('never goes further than the slope needs to move the state by its size', () => {
+      expect(startingStep(0.005, 2, 4, 0, term)).to.equal(0.5);
+    });
+
+    it('asks the slope alone where the state is nothing, and goes by the rule of Hairer where the slope is', () => {
+      expect(term.constant * 4e4 * 10 ** 4 * startingStep(1e-6, 0, 4e4, 4e5, term) ** 5).to.be.closeTo(0.25, 1e-14);
+      expect(startingStep(1e-6, 0, 4, 0, term)).to.equal(Infinity);
+      expect(startingStep(1e-3, 1, 1e-6, 10, term)).to.equal(0.1);
+      expect(startingStep(1e-1, 1, 1e-6, 10, term)).to.equal(0.001 ** 0.2);
+      expect(startingStep(1e-6, 0, 0, 0, term)).to.equal(1e-6);
+      expect(startingStep(1e-3, 1, 1e-20, 0, term)).to.equal(1e-6);
+    });
+  });
+
+  it('leading terms of error estimates: what one step of each method estimates for y` = y and y` = t^(k-1)', () => {
+    for (const tableau of [HEUN, BS3, DOPRI5, TSIT5]) {
+      const { order, constant } = errorTerm(tableau);
+      expect(order, tableau.name).to.equal(tableau.order);
+      // The estimate itself, by stages, at a small step.
+      const { a, c, e = [] } = tableau;
+      const estimate = (f: (t: number, u: number) => number, u0: number, h: number): number => {
+        const k: number[] = [];
+        c.forEach((ci, i) => k.push(f(ci * h, u0 + h * (a[i] ?? []).reduce((sum, w, j) => sum + w * k[j], 0))));
+        return Math.abs(h * e.reduce((sum, w, i) => sum + w * k[i], 0));
+      };
+      const h = 0.05; // the next term is as much smaller
+      const linear = estimate((_, u) => u, 1, h) / h ** order;
+      const factorial = Array.from({ length: order - 1 }, (_, i) => i + 1).reduce((x, y) => x * y, 1);
+      const quadrature = estimate((t) => t ** (order - 1) / factorial, 0, h) / h ** order;
+      expect(Math.max(linear, quadrature), tableau.name).to.be.closeTo(constant, 0.1 * constant);
+    }
   });
 });

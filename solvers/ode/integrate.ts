@@ -101,7 +101,9 @@ class Integrator {
   private *integrate(): Loop<Integration> {
     const { plan, ws, session } = this;
     const { stepping } = plan;
-    if (this.watch) yield* this.checkStart();
+    // Where the first step is to be found, its sizes tell whether the start is sound.
+    const seeks = stepping.kind === 'adaptive' && stepping.dt === undefined && plan.t0 !== plan.t1;
+    if (this.watch && !seeks) yield* this.checkStart();
     this.saveInitial();
     let h = plan.t0 === plan.t1 ? 0 : yield* this.firstStep();
     let memory = initialMemory;
@@ -177,6 +179,7 @@ class Integrator {
     this.started = true;
     session.run(programs.sizes, [this.u, slope], [session.sizes]);
     const [d0, d1] = yield* this.read(session.sizes);
+    if (this.watch && !Number.isFinite(d0)) yield* this.checkStart();
     const h0 = firstProbe(d0, d1);
     ws.put(session.t, this.t);
     ws.put(session.h, h0 * this.direction);

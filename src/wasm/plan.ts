@@ -42,6 +42,7 @@ export class Planner implements Planning {
   private readonly pending = new Map<Value, Lazy>();
   private readonly uses = new Map<Value, Node[]>();
   private readonly outputIndex = new Map<Value, number>();
+  private readonly copies = new Map<BufferSlot, Map<string, View>>();
   private readonly constants: Value[] = [];
   private readonly tables: number;
   /** The memory of each output; null for an input that is passed through. */
@@ -204,6 +205,21 @@ export class Planner implements Planning {
     this.compute({ shape: to.shape, term: loadLeaf(from.buffer.kind, 0), leaves: [from] }, to);
   }
 
+  /** A copy of a view in another order, which is made once for all who ask for the same. */
+  once(from: View, order: string, make: () => View): View {
+    const { buffer, offset, shape, strides } = from;
+    let copies = this.copies.get(buffer);
+    if (copies === undefined) this.copies.set(buffer, (copies = new Map<string, View>()));
+    const key = `${order} ${offset} ${shape.join()} ${strides.join()}`;
+    let copy = copies.get(key);
+    if (copy === undefined) copies.set(key, (copy = make()));
+    return copy;
+  }
+
+  users(v: Value): readonly Node[] {
+    return this.uses.get(v) ?? [];
+  }
+
   /** Where a value lies; one that is pending or a constant is put somewhere. */
   view(v: Value): View {
     const known = this.views.get(v);
@@ -226,9 +242,11 @@ export class Planner implements Planning {
   contiguous(v: Value): View {
     const view = this.view(v);
     if (isContiguous(view)) return view;
-    const copy = this.scratch(view.buffer.kind, view.shape);
-    this.copy(view, copy);
-    return copy;
+    return this.once(view, 'as it is', () => {
+      const copy = this.scratch(view.buffer.kind, view.shape);
+      this.copy(view, copy);
+      return copy;
+    });
   }
 
   reshaped(v: Value, shape: readonly number[]): View {

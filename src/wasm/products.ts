@@ -15,12 +15,19 @@ const swapLast = (view: View): View => {
 
 /** Columns that would leave lanes empty. */
 const NARROW = 2;
-/** Copying a right operand pays from this many rows on. */
+/** Copying a right operand pays from this many rows on; into panels, which are written several times as fast as a transposed matrix. */
 const FEW_ROWS = 4;
-/** Panels pay from this many tiles on that read each of them, ... */
+/** Panels of the left operand pay from this many tiles on that read each of them, ... */
 const MANY = 16;
-/** ... and where the operand is that large, too much for the caches near the core: 64 by 512 singles gain 18 %, 512 by 512 78 %. */
+/** ... and where the operand is that large, too much for the caches near the core. */
 const CACHE_BYTES = 131_072;
+/**
+ * The same of a right operand that lies well already. All rows of all products that share it count together: 32 by 64 by 256
+ * singles gain nothing alone and 7 % four times; 32 by 512 by 512 17 %, 128 by 512 by 512 40 %.
+ */
+const LEAST_BYTES = 32_768;
+const LEAST_ROWS = 32;
+const LEAST_READ = 4_194_304;
 
 const last = (view: View, axis: number): number => view.strides[view.strides.length - 2 + axis];
 
@@ -29,6 +36,10 @@ const last = (view: View, axis: number): number => view.strides[view.strides.len
  * Its strides are those between whole matrices; within one they say nothing.
  */
 function panels(planner: Planner, view: View, width: number): View {
+  return planner.once(view, `panels ${width}`, () => inPanels(planner, view, width));
+}
+
+function inPanels(planner: Planner, view: View, width: number): View {
   const lead = view.shape.slice(0, -2);
   const [inner, n] = view.shape.slice(-2);
   const outer = view.strides.slice(0, -2);
@@ -54,9 +65,11 @@ function panels(planner: Planner, view: View, width: number): View {
 }
 
 function copied(planner: Planner, view: View): View {
-  const copy = planner.scratch('float', view.shape);
-  planner.copy(view, copy);
-  return copy;
+  return planner.once(view, 'as it is', () => {
+    const copy = planner.scratch('float', view.shape);
+    planner.copy(view, copy);
+    return copy;
+  });
 }
 
 export function planMatMul(planner: Planner, node: Node): boolean {
@@ -67,12 +80,21 @@ export function planMatMul(planner: Planner, node: Node): boolean {
   const a = transposeA === true ? swapLast(planner.view(x)) : planner.view(x);
   const b = transposeB === true ? swapLast(planner.view(y)) : planner.view(y);
   if (a.shape[a.shape.length - 1] === 0) return false;
-  multiply(planner, planner.define(node.outputs[0]), a, b);
+  multiply(planner, planner.define(node.outputs[0]), a, b, alike(planner.users(y), node));
   return true;
 }
 
-/** C = A B, matrix by matrix along the leading axes. C lies in row-major order; the sums have at least one element. */
-export function multiply(planner: Planner, c: View, left: View, right: View): void {
+/** How many products have the same right operand, turned the same way. */
+const alike = (users: readonly Node[], { kernel, inputs, attrs }: Node): number =>
+  users.filter((n) => n.kernel === kernel && n.inputs[1] === inputs[1] && n.attrs.transposeB === attrs.transposeB)
+    .length;
+
+/**
+ * C = A B, matrix by matrix along the leading axes. C lies in row-major order; the sums have at least one element.
+ *
+ * @param uses How many products have that right operand: what is copied for one is copied for all.
+ */
+export function multiply(planner: Planner, c: View, left: View, right: View, uses = 1): void {
   let [a, b] = [left, right];
   const [rows, columns] = c.shape.slice(-2);
   const inner = a.shape[a.shape.length - 1];
@@ -81,7 +103,9 @@ export function multiply(planner: Planner, c: View, left: View, right: View): vo
   const isNarrow = columns <= NARROW && rows >= FEW_ROWS;
   const width = panelColumns(floatBytes);
   const isLarge = (n: number): boolean => n * inner * floatBytes >= CACHE_BYTES;
-  const bPanels = columns >= width && rows >= MANY && (last(b, 1) !== 1 || (isLarge(columns) && rows >= MANY * PANEL_ROWS)); // prettier-ignore
+  const bytes = inner * columns * floatBytes;
+  const paysOff = bytes >= LEAST_BYTES && rows * uses >= LEAST_ROWS && rows * uses * bytes >= LEAST_READ;
+  const bPanels = columns >= width && rows >= FEW_ROWS && (last(b, 1) !== 1 || paysOff);
   if (bPanels) {
     b = panels(planner, b, width);
   } else if (rows >= FEW_ROWS && last(b, 1) !== 1 && columns > 1 && (last(b, 0) !== 1 || columns >= 8)) {

@@ -91,6 +91,10 @@ export interface Planner {
   /** Emit the loops that write a term to a view. */
   compute(lazy: Lazy, out: View): void;
   copy(from: View, to: View): void;
+  /** A copy of a view in another order, which is made once for all who ask for the same. */
+  once(from: View, order: string, make: () => View): View;
+  /** The nodes that read a value. */
+  users(v: Value): readonly Node[];
   /** Where a value lies; one that is pending or a constant is put somewhere. */
   view(v: Value): View;
   /** The value with its elements in row-major order from offset 0 on. */

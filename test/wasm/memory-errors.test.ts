@@ -30,7 +30,8 @@ describe('running out of memory', () => {
     );
     program.dispose();
     for (const { dataId } of buffers) backend.disposeData(dataId);
-    expect(backend.heap.bytesInUse).to.equal(before);
+    // Less, where preparing a program has pushed another out of what is remembered.
+    expect(backend.heap.bytesInUse).to.be.at.most(before);
   });
 
   it('says the same of results', () => {

@@ -170,7 +170,24 @@ describe('products in programs', () => {
     expect(steps((x, w) => tf.tanh(tf.matMul(x, w)), [F(5, 8), F(8, 9)])).to.deep.equal(['matmul', 'nest']);
   });
 
+  it('copy a right operand once for all of them, and one that lies well only where it is read often enough', () => {
+    const products = (turned: boolean) => (...given: tf.Tensor[]) => given.slice(1).map((x) => tf.matMul(x, given[0], false, turned)); // prettier-ignore
+    expect(steps(products(true), [F(16, 8), F(5, 8), F(6, 8)])).to.deep.equal(['nest', 'matmul', 'matmul']);
+    const x = F(32, 64);
+    expect(steps(products(false), [F(64, 256), x])).to.deep.equal(['matmul']);
+    expect(steps(products(false), [F(64, 256), x, x])).to.deep.equal(['nest', 'matmul', 'matmul']);
+    // Turned and as it is are two copies, and a product from the left is none of these.
+    const both = (w: tf.Tensor, y: tf.Tensor): tf.Tensor[] => [tf.matMul(y, w), tf.matMul(y, w, false, true), tf.matMul(w, y)]; // prettier-ignore
+    expect(steps(both, [F(128, 128), F(128, 128)])).to.have.members(['nest', 'nest', 'matmul', 'nest', 'matmul', 'matmul']); // prettier-ignore
+  });
+
   const cases: readonly (readonly [string, (...xs: tf.Tensor[]) => tf.Tensor | tf.Tensor[], readonly Spec[]])[] = [
+    [
+      'several products of one right operand, in panels',
+      (w, ...xs) => xs.flatMap((x) => [tf.matMul(x, w), tf.matMul(x, w, false, true)]),
+      [F(128, 128), F(64, 128), F(65, 128), F(4, 128)],
+    ],
+    ['a few rows by a transposed matrix', (x, w) => tf.matMul(x, w, false, true), [F(5, 37), F(43, 37)]],
     ['a layer', (x, w, b) => tf.relu(tf.add(tf.matMul(x, w), b)), [F(13, 7), F(7, 19), F(19)]],
     ['a residual', (x, w, b) => tf.add(tf.mul(tf.matMul(x, w), 0.5), x).sub(b), [F(13, 7), F(7, 7), F(13, 1)]],
     ['the square of a product', (x, w) => tf.square(tf.matMul(x, w)), [F(5, 7), F(7, 6)]],

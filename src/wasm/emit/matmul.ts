@@ -76,6 +76,16 @@ const BLOCK_BYTES = 131_072;
 /** Longer sums are worth a call per tile, and the tile's code then exists once. */
 const CALL_FROM = 16;
 
+/**
+ * Terms of the sum in one round of the loop of a large tile, and whether its rows have pointers of their own. Between terms
+ * stands a fence: without, V8 keeps more values than there are registers, and 41 GFLOP/s become 27. With B in panels six
+ * terms make 49 of 46 GFLOP/s; read in leaps, B misses the innermost cache, and more than two make it slower.
+ */
+const UNROLLED = {
+  panels: [Number(process.env.UN ?? 6), true],
+  strided: [Number(process.env.UN ?? 2), process.env.AP === '1'],
+} as const;
+
 type Move = readonly [pointer: number, elements: number];
 
 abstract class TileWriter {
@@ -203,35 +213,42 @@ class ColumnsWriter extends TileWriter {
     const sums = Array.from({ length: height }, () => widths.map(() => b.local(V128)));
     const [aRow, aStep] = spec.aPanels === true ? [1, height] : spec.a;
     const [bStep, bColumn] = spec.bPanels === true ? [width, 1] : spec.b;
-    const step = (p: number, q: number, k: number, first: boolean): void => {
+    const q = b.copy(pointers[B]);
+    const isLarge = height * widths.length >= 4;
+    const [unroll, apart] = isLarge ? UNROLLED[spec.bPanels === true ? 'panels' : 'strided'] : [4, false];
+    // Where an element is repeated V8 wants a register for each distance from its pointer: of the row, or of the term.
+    const p = b.copy(pointers[A]);
+    const ps = sums.map((_, i) => (apart && i > 0 ? b.copy(pointers[A]) : p));
+    if (apart) for (const [i, row] of ps.entries()) this.bump(row, i * aRow);
+    const step = (k: number, first: boolean): void => {
       const right = widths.map((n, v) =>
         b.vector(this.element(q, k * bStep + v * L.count * bColumn, { count: n, stride: bColumn })),
       );
       sums.forEach((row, i) => {
-        const left = b.vector(this.element(p, i * aRow + k * aStep, { count: L.count, stride: 0 }));
+        const at = (apart ? 0 : i * aRow) + k * aStep;
+        const left = b.vector(this.element(ps[i], at, { count: L.count, stride: 0 }));
         row.forEach((sum, v) => {
           b.set(sum, first ? L.mul(left, right[v]) : L.mulAdd(left, right[v], localExpr(sum)));
         });
       });
     };
-    const [, a, bPointer] = pointers;
-    step(a, bPointer, 0, true);
+    step(0, true);
     const rest = spec.inner - 1;
-    // More of the sum in one round makes V8 keep more values than there are registers: 41 GFLOP/s become 27.
-    const unroll = height * widths.length >= 4 ? 1 : 4;
     const rounds = rest > 4 ? Math.floor(rest / unroll) : 0;
     if (rounds > 0) {
-      const [p, q] = this.copies([a, bPointer]);
-      this.bump(p, aStep);
-      this.bump(q, bStep);
-      const moves: Move[] = [[p, unroll * aStep], [q, unroll * bStep]]; // prettier-ignore
-      this.times(rounds, moves, () => {
-        for (let k = 0; k < unroll; k++) step(p, q, k, false);
-      });
-      for (let k = 0; k < rest - rounds * unroll; k++) step(p, q, k, false);
-    } else {
-      for (let k = 1; k <= rest; k++) step(a, bPointer, k, false);
+      const moves = [...new Set(ps)].map((row): Move => [row, aStep]).concat([[q, bStep]]);
+      for (const [pointer, elements] of moves) this.bump(pointer, elements);
+      this.times(rounds, moves.map(([pointer, elements]) => [pointer, unroll * elements]), () => {
+        b.block(() => {
+          for (let k = 0; k < unroll; k++) {
+            if (isLarge && k > 0) b.fence(pointers[C]);
+            step(k, false);
+          }
+        });
+      }); // prettier-ignore
     }
+    const done = rounds > 0 ? 0 : 1;
+    for (let k = 0; k < rest - rounds * unroll; k++) step(done + k, false);
     sums.forEach((row, i) => {
       row.forEach((sum, v) => {
         this.put(pointers, i, v * L.count, widths[v], localExpr(sum));

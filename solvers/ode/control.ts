@@ -97,7 +97,8 @@ export function startingStep(h0: number, d0: number, d1: number, d2: number, { o
     return Math.min(100 * h0, h1);
   }
   const own = d0 < NOTHING ? 0 : d1 / d0;
-  const rate = Math.max(d2 / d1, own);
+  // Single precision may not hold the square of d1.
+  const rate = d1 === Infinity ? Infinity : Math.max(d2 / d1, own);
   const h = (AIM / (constant * d1 * rate ** (order - 1))) ** (1 / order);
   return own === 0 ? h : Math.min(h, 1 / own);
 }

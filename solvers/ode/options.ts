@@ -17,7 +17,8 @@ export interface OdeOptions {
   readonly saveAt?: readonly number[] | Float32Array | Float64Array;
   /**
    * The size of every step, or of the first when the steps adapt; positive, whichever way the integration runs. A scalar tensor
-   * is differentiable: of the first step of adapted ones, and the sizes of the others stay what they are.
+   * is differentiable: of the first step of adapted ones, and the sizes of the others stay what they are. Default of the first:
+   * where the error estimate is expected to be a quarter of what is tolerated, by the slopes at the start and a little later.
    */
   readonly dt?: number | Tensor;
   /** Adapt the step to the tolerances. Default: true where the method has an error estimate. */

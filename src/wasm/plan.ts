@@ -30,7 +30,7 @@ import { RANDOM } from './random.js';
 import { planReduction } from './reductions.js';
 import { SCANS } from './scans.js';
 import type { Lazy, Plan, Planner as Planning, Step } from './steps.js';
-import { broadcastStrides, isContiguous, reshapeView, whole, type BufferSlot, type View } from './views.js';
+import { broadcastStrides, inStrips, isContiguous, reshapeView, whole, type BufferSlot, type View } from './views.js';
 
 /** Longer terms are computed and stored. */
 const MOST_LEAVES = 12;
@@ -202,7 +202,9 @@ export class Planner implements Planning {
   }
 
   copy(from: View, to: View): void {
-    this.compute({ shape: to.shape, term: loadLeaf(from.buffer.kind, 0), leaves: [from] }, to);
+    for (const [source, target] of inStrips(from, to)) {
+      this.compute({ shape: target.shape, term: loadLeaf(from.buffer.kind, 0), leaves: [source] }, target);
+    }
   }
 
   /** A copy of a view in another order, which is made once for all who ask for the same. */

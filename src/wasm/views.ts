@@ -69,3 +69,31 @@ export function reshapeView(view: View, shape: readonly number[]): View | undefi
   let next = 0;
   return { ...view, shape, strides: shape.map((n) => (n === 1 ? 0 : view.strides[axes[next++]])) };
 }
+
+/** Elements of the result in a strip: a line of the cache, of singles. */
+const STRIP = 16;
+/** Elements from which on a copy is worth strips: fewer stay in the innermost cache however they are read. */
+const MANY = 4096;
+
+/**
+ * A copy as copies of parts, with their axes in the order in which it goes best. Where neighbours of the result are far apart
+ * in the source, but neighbours along another axis are not, the result is written in strips so narrow that the lines read for
+ * one row of a strip are still in the cache for the next: 512 by 512 singles are transposed ten times as fast.
+ */
+export function inStrips(from: View, to: View): readonly (readonly [from: View, to: View])[] {
+  const last = to.shape.length - 1;
+  const near = from.strides.indexOf(1);
+  const isFar = near >= 0 && near < last && from.shape[near] > 1 && from.strides[last] > 1;
+  if (!isFar || to.shape[last] <= STRIP || sizeOf(to.shape) < MANY || !sameShape(from.shape, to.shape)) return [[from, to]]; // prettier-ignore
+  const others = to.shape.map((_, axis) => axis).filter((axis) => axis !== near && axis !== last);
+  const part = (first: number, count: number, width: number) => ({ buffer, offset, shape, strides }: View): View => ({
+    buffer,
+    offset: offset + first * strides[last],
+    shape: [...others.map((axis) => shape[axis]), count, shape[near], width],
+    strides: [...others.map((axis) => strides[axis]), strides[last] * width, strides[near], strides[last]],
+  }); // prettier-ignore
+  const count = Math.floor(to.shape[last] / STRIP);
+  const rest = to.shape[last] - count * STRIP;
+  const parts = [part(0, count, STRIP), ...(rest > 0 ? [part(count * STRIP, 1, rest)] : [])];
+  return parts.map((of) => [of(from), of(to)] as const);
+}

@@ -105,6 +105,17 @@ add('a product of views', [F(6, 9), F(9, 4)], (x, y) => [
 add('transposition', [F(5, 7)], (x) => [x.transpose(), x.transpose().add(1), x.transpose().reshape([35]), x.transpose().sum(0)]); // prettier-ignore
 add('transposition of three axes', [F(2, 3, 4)], (x) => [x.transpose([2, 0, 1]), x.transpose([1, 0, 2]), x.transpose([0, 2, 1]).exp()]); // prettier-ignore
 add('slices', [F(5, 7)], (x) => [x.slice([1, 2], [2, 3]), x.slice([1, 2], [2, 3]).exp(), x.slice([1, 2], [2, 3]).sum(0), x.slice([2], [-1])]); // prettier-ignore
+// Large enough to go in strips, whole ones and with a rest.
+for (const [rows, columns] of [
+  [64, 64],
+  [70, 61],
+  [300, 17],
+  [17, 300],
+]) {
+  const turned = (x: tf.Tensor): tf.Tensor => x.slice([1, 2], [rows - 3, columns - 2]).transpose();
+  add(`transposition of ${rows} by ${columns}`, [F(rows, columns), I(rows, columns), B(rows, columns)], (x, y, z) => [x.transpose(), y.transpose(), z.transpose(), turned(x), tf.concat([turned(x), turned(x)], 1)]); // prettier-ignore
+}
+add('transposition of four large axes', [F(3, 20, 4, 25)], (x) => [[3, 2, 1, 0], [0, 2, 3, 1], [1, 3, 0, 2], [0, 3, 1, 2]].map((perm) => x.transpose(perm))); // prettier-ignore
 add('concatenation', [F(5, 7), F(2, 7)], (x, y) => [tf.concat([x, y], 0), tf.concat([x.reshape([7, 5]), y.transpose()], 1), tf.concat([x, x.square()], -1)]); // prettier-ignore
 add('stacks', [F(5, 7), F(5, 7)], (x, y) => [tf.stack([x, y]), tf.stack([x, y], 1), tf.stack([x, y], 2), ...tf.unstack(x, 1)]); // prettier-ignore
 add('splits', [F(3, 6)], (x) => [...tf.split(x, 3, 1), ...tf.split(x, [1, 2], 0)]);

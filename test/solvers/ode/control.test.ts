@@ -60,6 +60,8 @@ describe('step-size control', () => {
     it('asks the slope alone where the state is nothing, and goes by the rule of Hairer where the slope is', () => {
       expect(term.constant * 4e4 * 10 ** 4 * startingStep(1e-6, 0, 4e4, 4e5, term) ** 5).to.be.closeTo(0.25, 1e-14);
       expect(startingStep(1e-6, 0, 4, 0, term)).to.equal(Infinity);
+      expect(startingStep(1e-6, 0, Infinity, Infinity, term)).to.equal(0);
+      expect(startingStep(1e-6, 0, NaN, 1, term)).to.be.NaN;
       expect(startingStep(1e-3, 1, 1e-6, 10, term)).to.equal(0.1);
       expect(startingStep(1e-1, 1, 1e-6, 10, term)).to.equal(0.001 ** 0.2);
       expect(startingStep(1e-6, 0, 0, 0, term)).to.equal(1e-6);

@@ -55,11 +55,6 @@ export function decide(controller: PidController, k: number, error: number, memo
   return { accepted, factor: clamp(raw, 1, factorMax), memory: { last: remembered, beforeLast: memory.last } };
 }
 
-/** First guess of the starting step (E. Hairer, S. P. Norsett, G. Wanner, II.4): `0.01 d0 / d1`. */
-export function firstProbe(d0: number, d1: number): number {
-  return d0 < 1e-5 || d1 < 1e-5 ? 1e-6 : (0.01 * d0) / d1;
-}
-
 /** The starting step from the probe `h0`: `d2` is the scaled change of slope over it, divided by it. */
 export function startingStep(h0: number, d1: number, d2: number, order: number): number {
   const largest = Math.max(d1, d2);

@@ -34,6 +34,18 @@ function combination(weights: readonly number[], xs: readonly Tensor[]): Tensor 
   return sum;
 }
 
+/** So many rows of dense output are computed by one product; those that are left, one by one. So two programs serve any number. */
+const BLOCK = 16;
+
+/** Rows `from` to `to` in pieces `[first, count]` that a program computes at once. */
+export function* blocks(from: number, to: number): Generator<readonly [first: number, count: number]> {
+  for (let first = from; first < to;) {
+    const count = to - first >= BLOCK ? BLOCK : 1;
+    yield [first, count];
+    first += count;
+  }
+}
+
 const rms = (x: Tensor): Tensor => tf.sqrt(tf.mean(tf.square(x)));
 
 function make(specs: readonly Spec[], f: (inputs: Tensor[]) => Tensor[]): Graph {
@@ -59,19 +71,27 @@ export class StepPrograms {
     for (const program of this.made.values()) program.dispose();
   }
 
-  /** (W [m, slopes], dV [m, ...state]) -> [dK, dV summed]: what m dense outputs leave for the slopes and the state. */
+  /**
+   * (W [m, slopes], dv [m, ...state], dK, dV) -> [dK + W' dv, dV + dv summed]: what m dense outputs leave for the slopes and the state.
+   */
   spread(m: number): Program {
     const { state } = this.field;
+    const slopes = this.denseStages;
+    const all: Spec = { shape: [slopes, ...state.shape], dtype: 'float32' };
     const specs: Spec[] = [
-      { shape: [m, this.denseStages], dtype: 'float32' },
+      { shape: [m, slopes], dtype: 'float32' },
       { shape: [m, ...state.shape], dtype: 'float32' },
+      all,
+      state,
     ];
     return this.cached(`spread ${m}`, () =>
-      make(specs, ([w, dv]) => {
-        const rows = tf.reshape<tf.Rank.R2>(dv, [m, -1]);
-        const dk = tf.matMul(w, rows, true, false);
-        const all = tf.reshape(dk, [this.denseStages, ...state.shape]);
-        return [all, tf.sum(dv, 0)];
+      make(specs, ([w, dv, dK, dV]) => {
+        if (m === 1) {
+          const column = tf.reshape(w, [slopes, ...state.shape.map(() => 1)]);
+          return [tf.add(dK, tf.mul(column, dv)), tf.add(dV, tf.reshape(dv, dV.shape))];
+        }
+        const dk = tf.matMul(w, tf.reshape<tf.Rank.R2>(dv, [m, -1]), true, false);
+        return [tf.add(dK, tf.reshape(dk, dK.shape)), tf.add(dV, tf.sum(dv, 0))];
       }),
     );
   }
@@ -184,26 +204,31 @@ export class StepPrograms {
     );
   }
 
-  /** (u0, k1) -> the scaled sizes [d0, d1] of state and slope. */
-  get sizes(): Program {
+  /**
+   * (t, direction, u0, ...) -> k1 and [d1, h0, change]: what the starting step is found by (E. Hairer, S. P. Norsett, G. Wanner, II.4).
+   * With d0 and d1 the scaled sizes of state and slope, an Euler step of size `h0 = 0.01 d0 / d1` changes the slope by `change`,
+   * scaled likewise.
+   */
+  get start(): Program {
     const { field } = this;
-    return this.cached('sizes', () =>
-      make([field.state, field.state], ([u, k]) => {
+    return this.cached('start', () =>
+      make([SCALAR, SCALAR, field.state, ...field.operands], ([t, direction, u, ...ops]) => {
+        const k = evaluateField(field, u, t, ops);
         const scale = this.scale(u, u);
-        return [tf.stack([rms(tf.div(u, scale)), rms(tf.div(k, scale))])];
+        const [d0, d1] = [rms(tf.div(u, scale)), rms(tf.div(k, scale))];
+        const small = constant(1e-5);
+        const isSmall = tf.logicalOr(tf.less(d0, small), tf.less(d1, small));
+        const h0 = tf.where(isSmall, constant(1e-6), tf.div(scaled(d0, 0.01), d1));
+        const h = tf.mul(h0, direction);
+        const ahead = evaluateField(field, tf.add(u, tf.mul(h, k)), tf.add(t, h), ops);
+        return [k, tf.stack([d1, h0, rms(tf.div(tf.sub(ahead, k), scale))])];
       }),
     );
   }
 
-  /** (t, h, u0, k1, ...) -> d2, the scaled change of slope over an Euler step, not yet divided by it. */
-  get probe(): Program {
-    const { field } = this;
-    return this.cached('probe', () =>
-      make([SCALAR, SCALAR, field.state, field.state, ...field.operands], ([t, h, u, k, ...ops]) => {
-        const ahead = evaluateField(field, tf.add(u, tf.mul(h, k)), tf.add(t, h), ops);
-        return [rms(tf.div(tf.sub(ahead, k), this.scale(u, u)))];
-      }),
-    );
+  /** Which of the slopes of a step dense output depends on. */
+  get usedByDense(): readonly boolean[] {
+    return this.weights.map((w) => w.some((c) => c !== 0));
   }
 
   /** Number of slopes the dense output combines: the stages, and the slope at the end where it is not among them. */
@@ -225,9 +250,18 @@ export class StepPrograms {
     const slopes = Array.from({ length: this.denseStages }, () => field.state);
     return this.cached(`interpolate ${m}`, () =>
       make([{ shape: [m, this.denseStages], dtype: 'float32' }, field.state, ...slopes], ([w, u, ...ks]) => [
-        dense(w, u, ks),
+        m === 1 ? this.oneRow(w, u, ks) : dense(w, u, ks),
       ]),
     );
+  }
+
+  /** Dense output at one time, as one loop. */
+  private oneRow(w: Tensor, u: Tensor, ks: readonly Tensor[]): Tensor {
+    let sum = u;
+    this.usedByDense.forEach((used, i) => {
+      if (used) sum = tf.add(sum, tf.mul(tf.reshape(tf.slice(w, [0, i], [1, 1]), []), ks[i]));
+    });
+    return tf.reshape(sum, [1, ...u.shape]);
   }
 
   /**

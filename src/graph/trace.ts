@@ -81,6 +81,13 @@ export class Trace {
     return this.add(kernel, values, isList ? null : names, { ...attrs }, specs);
   }
 
+  /** Record a node again, on other values of the same shapes. */
+  again(node: Node, values: readonly Value[]): Node {
+    const copy = makeNode(node.kernel, values, node.inputNames, node.attrs, node.outputs, node.scope || currentScope());
+    this.nodes.push(copy);
+    return copy;
+  }
+
   /** Record a primitive of our own. */
   primitive(primitive: Primitive, inputs: readonly tf.Tensor[]): tf.Tensor[] {
     const values = inputs.map((x) => this.valueOf(x));

@@ -44,6 +44,7 @@ export class Planner implements Planning {
   private readonly outputIndex = new Map<Value, number>();
   private readonly constants: Value[] = [];
   private readonly tables: number;
+  private readonly copies = new Map<BufferSlot, Map<string, View>>();
   /** The memory of each output; null for an input that is passed through. */
   private readonly results: (BufferSlot | null)[] = [];
 
@@ -234,6 +235,16 @@ export class Planner implements Planning {
   reshaped(v: Value, shape: readonly number[]): View {
     const view = this.view(v);
     return reshapeView(view, shape) ?? whole(this.contiguous(v).buffer, shape);
+  }
+
+  once(view: View, way: string, make: () => View): View {
+    const { buffer, offset, shape, strides } = view;
+    let known = this.copies.get(buffer);
+    if (known === undefined) this.copies.set(buffer, (known = new Map()));
+    const key = `${way} ${offset} ${shape.join()} ${strides.join()}`;
+    let copy = known.get(key);
+    if (copy === undefined) known.set(key, (copy = make()));
+    return copy;
   }
 
   private call(node: Node): void {

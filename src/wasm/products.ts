@@ -53,11 +53,16 @@ function panels(planner: Planner, view: View, width: number): View {
   return copy;
 }
 
-function copied(planner: Planner, view: View): View {
-  const copy = planner.scratch('float', view.shape);
-  planner.copy(view, copy);
-  return copy;
-}
+/** A weight of several products (the stages of a Runge-Kutta step) is copied once for all of them. */
+const copied = (planner: Planner, view: View): View =>
+  planner.once(view, 'copy', () => {
+    const copy = planner.scratch('float', view.shape);
+    planner.copy(view, copy);
+    return copy;
+  });
+
+const panelled = (planner: Planner, view: View, width: number): View =>
+  planner.once(view, `panels ${width}`, () => panels(planner, view, width));
 
 export function planMatMul(planner: Planner, node: Node): boolean {
   if (node.kernel !== 'BatchMatMul') return false;
@@ -83,7 +88,7 @@ export function multiply(planner: Planner, c: View, left: View, right: View): vo
   const isLarge = (n: number): boolean => n * inner * floatBytes >= CACHE_BYTES;
   const bPanels = columns >= width && rows >= MANY && (last(b, 1) !== 1 || (isLarge(columns) && rows >= MANY * PANEL_ROWS)); // prettier-ignore
   if (bPanels) {
-    b = panels(planner, b, width);
+    b = panelled(planner, b, width);
   } else if (rows >= FEW_ROWS && last(b, 1) !== 1 && columns > 1 && (last(b, 0) !== 1 || columns >= 8)) {
     b = copied(planner, b);
   }
@@ -92,7 +97,7 @@ export function multiply(planner: Planner, c: View, left: View, right: View): vo
   if (isNarrow && last(a, 1) === 1 && last(b, 0) !== 1) b = swapLast(copied(planner, swapLast(b)));
   const aPanels = !isNarrow && columns >= MANY * width && rows >= PANEL_ROWS && isLarge(rows);
   if (aPanels) {
-    a = panels(planner, swapLast(a), PANEL_ROWS);
+    a = panelled(planner, swapLast(a), PANEL_ROWS);
   } else if (last(a, 0) !== 1 && last(a, 1) !== 1 && inner > 1 && rows > 1) {
     a = copied(planner, a);
   }

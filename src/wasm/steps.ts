@@ -96,4 +96,6 @@ export interface Planner {
   /** The value with its elements in row-major order from offset 0 on. */
   contiguous(v: Value): View;
   reshaped(v: Value, shape: readonly number[]): View;
+  /** What `make` copies the view to; the same copy where the same elements were copied in this way before. */
+  once(view: View, way: string, make: () => View): View;
 }

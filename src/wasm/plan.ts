@@ -240,7 +240,7 @@ export class Planner implements Planning {
   once(view: View, way: string, make: () => View): View {
     const { buffer, offset, shape, strides } = view;
     let known = this.copies.get(buffer);
-    if (known === undefined) this.copies.set(buffer, (known = new Map()));
+    if (known === undefined) this.copies.set(buffer, (known = new Map<string, View>()));
     const key = `${way} ${offset} ${shape.join()} ${strides.join()}`;
     let copy = known.get(key);
     if (copy === undefined) known.set(key, (copy = make()));

@@ -181,19 +181,31 @@ export class Body {
     return local;
   }
 
-  encode(): number[] {
-    const code: number[] = [];
-    unsigned(code, this.locals.length);
-    for (const type of this.locals) code.push(1, type);
-    const out: number[] = [];
-    unsigned(out, code.length + this.bytes.length + 1);
-    return append(append(out, code), [...this.bytes, 0x0b]);
+  /** Its parts: their length and the declarations of variables, then the instructions. */
+  encode(): readonly (readonly number[])[] {
+    const { locals, bytes } = this;
+    const declared: number[] = [];
+    let groups = 0;
+    for (let i = 0; i < locals.length; ) {
+      let next = i + 1;
+      while (next < locals.length && locals[next] === locals[i]) next++;
+      unsigned(declared, next - i);
+      declared.push(locals[i]);
+      groups++;
+      i = next;
+    }
+    const count: number[] = [];
+    unsigned(count, groups);
+    const head: number[] = [];
+    unsigned(head, count.length + declared.length + bytes.length + 1);
+    return [head, count, declared, bytes, END];
   }
 }
 
-function append(out: number[], more: readonly number[]): number[] {
+const END: readonly number[] = [0x0b];
+
+function append(out: number[], more: readonly number[]): void {
   for (const byte of more) out.push(byte);
-  return out;
 }
 
 export const localExpr =
@@ -285,14 +297,19 @@ export class ModuleWriter {
   }
 
   encode(): Uint8Array<ArrayBuffer> {
-    const out: number[] = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    // Most of it is code: its pieces are copied once, each as a whole.
+    const pieces: (readonly number[])[] = [[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]];
+    const sectionOf = (id: number, count: number, content: readonly (readonly number[])[]): void => {
+      const counted: number[] = [];
+      unsigned(counted, count);
+      const head = [id];
+      unsigned(head, lengthOf(content) + counted.length);
+      pieces.push(head, counted, ...content);
+    };
     const section = (id: number, count: number, write: (bytes: number[]) => void): void => {
       const bytes: number[] = [];
-      unsigned(bytes, count);
       write(bytes);
-      out.push(id);
-      unsigned(out, bytes.length);
-      append(out, bytes);
+      sectionOf(id, count, [bytes]);
     };
     section(1, this.types.size, (bytes) => {
       for (const { signature } of this.types.values()) {
@@ -331,15 +348,21 @@ export class ModuleWriter {
         unsigned(bytes, index);
       }
     });
-    section(10, this.functions.length, (bytes) => {
-      this.functions.forEach(({ body }) => append(bytes, body.encode()));
-    });
-    return Uint8Array.from(out);
+    sectionOf(10, this.functions.length, this.functions.flatMap(({ body }) => body.encode())); // prettier-ignore
+    const module = new Uint8Array(lengthOf(pieces));
+    let at = 0;
+    for (const piece of pieces) {
+      module.set(piece, at);
+      at += piece.length;
+    }
+    return module;
   }
 }
 
+const lengthOf = (pieces: readonly (readonly number[])[]): number => pieces.reduce((n, { length }) => n + length, 0);
+
 function name(out: number[], text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  unsigned(out, bytes.length);
-  append(out, [...bytes]);
+  // Our own names: plain ASCII.
+  unsigned(out, text.length);
+  for (let i = 0; i < text.length; i++) out.push(text.charCodeAt(i));
 }

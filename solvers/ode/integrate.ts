@@ -10,7 +10,7 @@ import { formatComponent } from '../component.js';
 import type { Retcode, SolveStats } from '../retcode.js';
 import { decide, initialMemory, startingStep } from './control.js';
 import type { Integration, Keep, Plan, StepSaves } from './plan.js';
-import { blocks, type StepPrograms } from './programs.js';
+import type { StepPrograms } from './programs.js';
 import type { Session } from './session.js';
 
 class Integrator {
@@ -236,10 +236,13 @@ class Integrator {
         known = true;
       }
       const ks = slopes.slice(0, programs.denseStages);
-      for (const [first, count] of blocks(0, m)) {
-        const w = session.weightsFor(count);
-        ws.write(w, programs.denseMatrix(h, saves.thetas.slice(first, first + count)));
-        session.run(programs.interpolate(count), [w, this.u, ...ks], [(this.rows as Rows).at(this.saved + first, count)]); // prettier-ignore
+      const { dense } = programs;
+      const count = dense.group(m, ws.compiles);
+      const w = session.weightsFor(count);
+      const program = dense.interpolate(count, ws.compiles);
+      for (let first = 0; first < m; first += count) {
+        ws.write(w, programs.denseMatrix(h, saves.thetas, first, count));
+        session.run(program, [w, this.u, ...ks], [(this.rows as Rows).at(this.saved + first, count)]);
       }
     }
     this.saved += m;

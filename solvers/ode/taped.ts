@@ -129,7 +129,7 @@ function tapedGraphs(programs: StepPrograms, adaptive: boolean, needed: readonly
     const targets = [{ y: u1, dy: du1 }, ...(tableau.fsal ? [{ y: ks[stages - 1], dy: dk }] : [])];
     // Sliced rather than unstacked: slices of zeros vanish from the plain form.
     const row = (i: number): Tensor => tf.reshape(tf.slice(dK, [i], [1]), state.shape as number[]);
-    programs.usedByDense.forEach((used, i) => used && targets.push({ y: ks[i], dy: row(i) }));
+    programs.dense.used.forEach((isUsed, i) => isUsed && targets.push({ y: ks[i], dy: row(i) }));
     const given = targets.map(({ y, dy }) => ({ value: trace.valueOf(y), dy }));
     const found = backpropagate(trace, given, xs.map((x) => trace.valueOf(x)), since, until); // prettier-ignore
     const [du, ...rest] = found.map((g, i) => g ?? tf.zeros(xs[i].shape));

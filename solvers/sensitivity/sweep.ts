@@ -4,7 +4,6 @@
 import type { Buffer } from '../../src/graph/executor.js';
 import type { Cell, Loop } from '../../src/graph/workspace.js';
 import type { Session } from '../ode/session.js';
-import { blocks } from '../ode/programs.js';
 import { denseWeights, derivative, evaluate } from '../ode/tableau.js';
 import type { TapedPrograms } from '../ode/taped.js';
 import { LEADING, TIMES, type SolveNode, type SolveRecord } from './solve-node.js';
@@ -23,6 +22,8 @@ export class Sweep {
   /** The cotangent of the slope that a step of a FSAL method hands to the next; {@link pending} where there is one. */
   private readonly dk: Pair;
   private pending = false;
+  /** The cotangents of a step's slopes and of its state. */
+  private spreading: readonly [Pair, Pair] | undefined;
   /** Sensitivities to t0, t1 and dt. */
   private readonly times = TIMES.map(() => 0);
   private readonly cotangent: Cell;
@@ -148,14 +149,20 @@ export class Sweep {
     const { session } = this;
     const { ws } = session;
     const { programs, field } = this.node;
-    const dK = this.pair('dK', [programs.denseStages, ...field.state.shape]);
-    const dV = this.pair('dV', field.state.shape);
+    const [dK, dV] = (this.spreading ??= [
+      this.pair('dK', [programs.denseStages, ...field.state.shape]),
+      this.pair('dV', field.state.shape),
+    ]);
     ws.fill(dK.now, 0);
     ws.fill(dV.now, 0);
-    for (const [first, count] of blocks(0, thetas.length)) {
-      const w = session.weightsFor(count);
-      ws.write(w, programs.denseMatrix(h, thetas.slice(first, first + count)));
-      session.run(programs.spread(count), [w, this.rowsOf(row + first, count), dK.now, dV.now], [dK.next, dV.next]);
+    const m = thetas.length;
+    const { dense } = programs;
+    const count = dense.group(m, ws.compiles);
+    const w = session.weightsFor(count);
+    const program = dense.spread(count, ws.compiles);
+    for (let first = 0; first < m; first += count) {
+      ws.write(w, programs.denseMatrix(h, thetas, first, count));
+      session.run(program, [w, this.rowsOf(row + first, count), dK.now, dV.now], [dK.next, dV.next]);
       exchange(dK);
       exchange(dV);
     }

@@ -101,8 +101,8 @@ export class Body {
   }
 
   simd(opcode: number): void {
-    this.bytes.push(SIMD);
-    unsigned(this.bytes, opcode);
+    if (opcode < 0x80) this.bytes.push(SIMD, opcode);
+    else this.bytes.push(SIMD, (opcode & 0x7f) | 0x80, opcode >>> 7); // all are below 2^14
   }
 
   call(index: number): void {

@@ -111,6 +111,16 @@ export function isHeavy(t: Term): boolean {
   return isMathFunction(t.op) || t.args.some(isHeavy);
 }
 
+/** Operations of terms; what they share counts once. */
+export function operationsIn(terms: readonly Term[], counted = new Set<Term>()): number {
+  for (const term of terms) {
+    if (term.op === 'const' || counted.has(term)) continue;
+    counted.add(term);
+    operationsIn(term.args, counted);
+  }
+  return counted.size;
+}
+
 /** Vector code for a term. `leaf` loads an operand; each operand is loaded once. */
 export const emitTerm = (b: Body, L: Lanes, term: Term, leaf: (index: number) => Expr): Expr =>
   emitTerms(b, L, [term], leaf)[0];

@@ -5,6 +5,8 @@
  * of types, no second pass. The engine validates the module anyway.
  */
 
+import { KERNELS } from './kernel-cache.js';
+
 export const I32 = 0x7f;
 export const F32 = 0x7d;
 export const F64 = 0x7c;
@@ -38,6 +40,10 @@ export function signed(out: number[], n: number): void {
 
 const SIMD = 0xfd;
 const VOID = 0x40;
+
+type Piece = readonly number[] | Uint8Array;
+/** Bytes in pieces. */
+type Code = readonly Piece[];
 
 /** The code of one function. */
 export class Body {
@@ -105,7 +111,11 @@ export class Body {
     else this.bytes.push(SIMD, (opcode & 0x7f) | 0x80, opcode >>> 7); // all are below 2^14
   }
 
+  /** Does it call others, whose numbers differ from module to module? */
+  isLeaf = true;
+
   call(index: number): void {
+    this.isLeaf = false;
     this.bytes.push(0x10);
     unsigned(this.bytes, index);
   }
@@ -182,11 +192,11 @@ export class Body {
   }
 
   /** Its parts: their length and the declarations of variables, then the instructions. */
-  encode(): readonly (readonly number[])[] {
+  encode(): Code {
     const { locals, bytes } = this;
     const declared: number[] = [];
     let groups = 0;
-    for (let i = 0; i < locals.length; ) {
+    for (let i = 0; i < locals.length;) {
       let next = i + 1;
       while (next < locals.length && locals[next] === locals[i]) next++;
       unsigned(declared, next - i);
@@ -249,7 +259,7 @@ interface Signature {
 export class ModuleWriter {
   private readonly types = new Map<string, { index: number; signature: Signature }>();
   private readonly imported: { name: string; type: number }[] = [];
-  private readonly functions: { type: number; body: Body }[] = [];
+  private readonly functions: { type: number; code: Code }[] = [];
   private readonly exported: { name: string; index: number }[] = [];
   private readonly shared = new Map<string, number>();
 
@@ -286,7 +296,27 @@ export class ModuleWriter {
     const body = new Body(this, parameters);
     // Written first, so that the functions it calls get their indices before it does.
     write(body);
-    this.functions.push({ type: this.typeOf({ parameters, results }), body });
+    return this.add(key, parameters, results, body.encode());
+  }
+
+  /**
+   * The same for a function that its key says everything about: programs that a solver is made of have most of their loops and products
+   * in common, so what was written for one module serves the next.
+   */
+  kernel(key: string, parameters: readonly Type[], write: (b: Body) => void): number {
+    const known = this.shared.get(key);
+    if (known !== undefined) return known;
+    const written = KERNELS.get(key);
+    if (written !== undefined) return this.add(key, parameters, [], [written]);
+    const body = new Body(this, parameters);
+    write(body);
+    const code = body.encode();
+    if (body.isLeaf) KERNELS.add(key, joined(code));
+    return this.add(key, parameters, [], code);
+  }
+
+  private add(key: string, parameters: readonly Type[], results: readonly Type[], code: Code): number {
+    this.functions.push({ type: this.typeOf({ parameters, results }), code });
     const index = this.imported.length + this.functions.length - 1;
     this.shared.set(key, index);
     return index;
@@ -298,8 +328,8 @@ export class ModuleWriter {
 
   encode(): Uint8Array<ArrayBuffer> {
     // Most of it is code: its pieces are copied once, each as a whole.
-    const pieces: (readonly number[])[] = [[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]];
-    const sectionOf = (id: number, count: number, content: readonly (readonly number[])[]): void => {
+    const pieces: Piece[] = [[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]];
+    const sectionOf = (id: number, count: number, content: Code): void => {
       const counted: number[] = [];
       unsigned(counted, count);
       const head = [id];
@@ -348,18 +378,22 @@ export class ModuleWriter {
         unsigned(bytes, index);
       }
     });
-    sectionOf(10, this.functions.length, this.functions.flatMap(({ body }) => body.encode())); // prettier-ignore
-    const module = new Uint8Array(lengthOf(pieces));
-    let at = 0;
-    for (const piece of pieces) {
-      module.set(piece, at);
-      at += piece.length;
-    }
-    return module;
+    sectionOf(10, this.functions.length, this.functions.flatMap(({ code }) => code)); // prettier-ignore
+    return joined(pieces);
   }
 }
 
-const lengthOf = (pieces: readonly (readonly number[])[]): number => pieces.reduce((n, { length }) => n + length, 0);
+const lengthOf = (pieces: Code): number => pieces.reduce((n, { length }) => n + length, 0);
+
+function joined(pieces: Code): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(lengthOf(pieces));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
 
 function name(out: number[], text: string): void {
   // Our own names: plain ASCII.

@@ -75,7 +75,7 @@ export function collapse(spec: NestSpec): NestSpec {
 export function nestFunction(module: ModuleWriter, L: Lanes, given: NestSpec): number {
   const spec = collapse(given);
   const parameters = new Array<Type>(resultsOf(spec).length + spec.operands.length).fill(I32);
-  return module.function(`nest ${L.bits} ${keyOf(spec)}`, parameters, [], (b) => {
+  return module.kernel(`nest ${L.bits} ${keyOf(spec)}`, parameters, (b) => {
     new NestWriter(b, L, spec).write();
   });
 }

@@ -96,6 +96,7 @@ export const hasOperation = (kind: Kind, op: string): boolean =>
 export function keyOf(spec: unknown): string {
   if (typeof spec === 'number') return Object.is(spec, -0) ? '-0' : String(spec);
   if (typeof spec !== 'object' || spec === null) return String(spec);
+  if (isTerm(spec)) return termText(spec);
   if (Array.isArray(spec)) {
     let text = '[';
     for (const item of spec) text += `${keyOf(item)},`;
@@ -104,6 +105,16 @@ export function keyOf(spec: unknown): string {
   let text = '{';
   for (const name in spec) text += `${name}:${keyOf((spec as Readonly<Record<string, unknown>>)[name])},`;
   return text;
+}
+
+const isTerm = (x: object): x is Term => 'op' in x && 'args' in x;
+
+function termText({ kind, op, args, leaf, value }: Term): string {
+  if (op === 'load') return `${kind} ${leaf ?? 0}`;
+  if (op === 'const') return `${kind}(${keyOf(value)})`;
+  let text = `${kind} ${op}(`;
+  for (const arg of args) text += `${termText(arg)},`;
+  return `${text})`;
 }
 
 /** Is the term long enough that repeating it in a loop body gains nothing? */

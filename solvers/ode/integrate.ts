@@ -8,7 +8,7 @@
 import type { Cell, Loop, Rows, Workspace } from '../../src/graph/workspace.js';
 import { formatComponent } from '../component.js';
 import type { Retcode, SolveStats } from '../retcode.js';
-import { decide, firstProbe, initialMemory, startingStep } from './control.js';
+import { decide, initialMemory, startingStep } from './control.js';
 import type { Integration, Keep, Plan, StepSaves } from './plan.js';
 import type { StepPrograms } from './programs.js';
 import type { Session } from './session.js';
@@ -174,18 +174,14 @@ class Integrator {
     const { plan, programs, ws, session } = this;
     if (plan.stepping.kind === 'recorded') return plan.stepping.steps.h[0];
     if (plan.stepping.dt !== undefined) return plan.stepping.dt * this.direction;
-    const [slope] = session.slopes;
-    this.evaluate(this.t, this.u, slope);
-    this.started = true;
-    session.run(programs.sizes, [this.u, slope], [session.sizes]);
-    const [d0, d1] = yield* this.read(session.sizes);
-    if (this.watch && !Number.isFinite(d0)) yield* this.checkStart();
-    const h0 = firstProbe(d0, d1);
     ws.put(session.t, this.t);
-    ws.put(session.h, h0 * this.direction);
-    session.run(programs.probe, [session.t, session.h, this.u, slope, ...session.operands], [session.error]);
-    this.evaluations++;
-    const [change] = yield* this.read(session.error);
+    ws.put(session.h, this.direction);
+    const inputs = [session.t, session.h, this.u, ...session.operands];
+    session.run(programs.start, inputs, [session.slopes[0], session.start]);
+    this.evaluations += 2;
+    this.started = true;
+    const [d0, d1, h0, change] = yield* this.read(session.start);
+    if (this.watch && !Number.isFinite(d0)) yield* this.checkStart();
     const h = startingStep(h0, d0, d1, change / h0, programs.errorTerm);
     // Not a number where the slope is not finite: the loop then says what is wrong.
     return Math.max(Math.min(h, Math.abs(plan.t1 - plan.t0)), plan.dtMin) * this.direction;
@@ -242,10 +238,15 @@ class Integrator {
         this.evaluate(next, u1, slopes[last]);
         known = true;
       }
-      const w = session.weightsFor(m);
-      ws.write(w, programs.denseMatrix(h, saves.thetas));
       const ks = slopes.slice(0, programs.denseStages);
-      session.run(programs.interpolate(m), [w, this.u, ...ks], [(this.rows as Rows).at(this.saved, m)]);
+      const { dense } = programs;
+      const count = dense.group(m, ws.compiles);
+      const w = session.weightsFor(count);
+      const program = dense.interpolate(count, ws.compiles);
+      for (let first = 0; first < m; first += count) {
+        ws.write(w, programs.denseMatrix(h, saves.thetas, first, count));
+        session.run(program, [w, this.u, ...ks], [(this.rows as Rows).at(this.saved + first, count)]);
+      }
     }
     this.saved += m;
     for (let i = 0; i < saves.atEnd; i++) this.rows?.set(this.saved++, u1);

@@ -95,8 +95,8 @@ export function parseOdeOptions(
   where = 'solve',
   others: readonly string[] = [],
 ): ParsedOdeOptions {
-  const own = Object.fromEntries(others.map((name) => [name, z.unknown().optional()]));
-  const given = parseOptions(schema.extend(own), options, where) as z.output<typeof schema>;
+  const all = others.length === 0 ? schema : schema.extend(Object.fromEntries(others.map((name) => [name, z.unknown().optional()]))); // prettier-ignore
+  const given = parseOptions(all, options, where) as z.output<typeof schema>;
   const { tableau, name } = algorithm;
   const adaptive = given.adaptive ?? tableau.e !== undefined;
   if (adaptive && tableau.e === undefined) {

@@ -9,10 +9,12 @@ import type { Tensor } from '../../src/core/tree.js';
 import { identity } from '../../src/graph/arguments.js';
 import { derived } from '../../src/graph/derived.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
-import type { Graph, Spec } from '../../src/graph/graph.js';
+import type { Spec } from '../../src/graph/graph.js';
 import { Program } from '../../src/graph/program.js';
 import { simplify } from '../../src/graph/simplify.js';
 import { currentTrace, type Trace, traceGraph } from '../../src/graph/trace.js';
+import { NOTHING } from './control.js';
+import { DenseOutput, denseProduct } from './dense-output.js';
 import { evaluateField, SCALAR, type Field } from './field.js';
 import { denseWeights, errorTerm, evaluate, type ErrorTerm, type Polynomial, type Tableau } from './tableau.js';
 
@@ -36,15 +38,12 @@ function combination(weights: readonly number[], xs: readonly Tensor[]): Tensor 
 
 const rms = (x: Tensor): Tensor => tf.sqrt(tf.mean(tf.square(x)));
 
-function make(specs: readonly Spec[], f: (inputs: Tensor[]) => Tensor[]): Graph {
-  return simplify(traceGraph(specs, f));
-}
-
 export class StepPrograms {
   private readonly made = new Map<string, Program>();
   private readonly stages: number;
   private readonly weights: readonly Polynomial[];
   readonly errorTerm: ErrorTerm;
+  readonly dense: DenseOutput;
 
   constructor(
     readonly field: Field,
@@ -54,6 +53,7 @@ export class StepPrograms {
     this.stages = tableau.c.length;
     this.weights = denseWeights(tableau);
     this.errorTerm = errorTerm(tableau);
+    this.dense = new DenseOutput(this, this.weights);
   }
 
   /** Free what the programs hold between runs. */
@@ -61,45 +61,30 @@ export class StepPrograms {
     for (const program of this.made.values()) program.dispose();
   }
 
-  /** (W [m, slopes], dV [m, ...state]) -> [dK, dV summed]: what m dense outputs leave for the slopes and the state. */
-  spread(m: number): Program {
-    const { state } = this.field;
-    const specs: Spec[] = [
-      { shape: [m, this.denseStages], dtype: 'float32' },
-      { shape: [m, ...state.shape], dtype: 'float32' },
-    ];
-    return this.cached(`spread ${m}`, () =>
-      make(specs, ([w, dv]) => {
-        const rows = tf.reshape<tf.Rank.R2>(dv, [m, -1]);
-        const dk = tf.matMul(w, rows, true, false);
-        const all = tf.reshape(dk, [this.denseStages, ...state.shape]);
-        return [all, tf.sum(dv, 0)];
-      }),
-    );
-  }
-
   /** (t, u, dk, ...operands, du, ...sums) -> [du + contribution, ...sums + contributions]: the derivative of a slope. */
   slopePullback(needed: readonly boolean[]): Program {
     const { state, operands } = this.field;
     const wanted = operands.filter((_, i) => needed[i]);
     const specs = [SCALAR, state, state, ...operands, state, ...wanted];
-    return this.cached(`slope pullback ${needed.join()}`, () =>
-      make(specs, ([t, u, dk, ...rest]) => {
-        const trace = currentTrace() as Trace;
-        const ops = rest.slice(0, operands.length);
-        const sums = rest.slice(operands.length);
-        const since = trace.nodes.length;
-        const k = this.slope(u, t, ops);
-        const xs = [u, ...ops.filter((_, i) => needed[i])];
-        const grads = backpropagate(trace, [{ value: trace.valueOf(k), dy: dk }], xs.map((x) => trace.valueOf(x)), since); // prettier-ignore
-        return grads.map((g, i) => (g === null ? sums[i] : tf.add(sums[i], g)));
-      }),
-    );
+    return this.cached(`slope pullback ${needed.join()}`, specs, ([t, u, dk, ...rest]) => {
+      const trace = currentTrace() as Trace;
+      const ops = rest.slice(0, operands.length);
+      const sums = rest.slice(operands.length);
+      const since = trace.nodes.length;
+      const k = this.slope(u, t, ops);
+      const xs = [u, ...ops.filter((_, i) => needed[i])];
+      const grads = backpropagate(trace, [{ value: trace.valueOf(k), dy: dk }], xs.map((x) => trace.valueOf(x)), since); // prettier-ignore
+      return grads.map((g, i) => (g === null ? sums[i] : tf.add(sums[i], g)));
+    });
   }
 
-  private cached(name: string, build: () => Graph): Program {
+  /** The program of that name, traced when first asked for. */
+  cached(name: string, specs: readonly Spec[], f: (inputs: Tensor[]) => Tensor[]): Program {
     let program = this.made.get(name);
-    if (program === undefined) this.made.set(name, (program = new Program(this.derived(name, build), true)));
+    if (program === undefined) {
+      const graph = this.derived(name, () => simplify(traceGraph(specs, f)));
+      this.made.set(name, (program = new Program(graph, true)));
+    }
     return program;
   }
 
@@ -112,15 +97,15 @@ export class StepPrograms {
   /** (t, u, ...) -> slope. */
   get rhs(): Program {
     const { field } = this;
-    return this.cached('rhs', () =>
-      make([SCALAR, field.state, ...field.operands], ([t, u, ...ops]) => [evaluateField(field, u, t, ops)]),
-    );
+    return this.cached('rhs', [SCALAR, field.state, ...field.operands], ([t, u, ...ops]) => [
+      evaluateField(field, u, t, ops),
+    ]);
   }
 
   /** (a, b) -> a + b, of states. */
   get sum(): Program {
     const { state } = this.field;
-    return this.cached('sum', () => make([state, state], ([a, b]) => [tf.add(a, b)]));
+    return this.cached('sum', [state, state], ([a, b]) => [tf.add(a, b)]);
   }
 
   /** f(u, t), recorded in the active trace. */
@@ -166,12 +151,14 @@ export class StepPrograms {
   /** (t, h, u, k1, ...) -> [u1, k2, ..., ks] and, with an error estimate, its scaled norm in front. */
   step(adaptive: boolean): Program {
     const { field } = this;
-    return this.cached(`step ${adaptive}`, () =>
-      make([SCALAR, SCALAR, field.state, field.state, ...field.operands], ([t, h, u, k1, ...ops]) => {
+    return this.cached(
+      `step ${adaptive}`,
+      [SCALAR, SCALAR, field.state, field.state, ...field.operands],
+      ([t, h, u, k1, ...ops]) => {
         const { hk, ks, u1 } = this.advance(t, h, u, k1, ops);
         const rest = [u1, ...ks.slice(1)];
         return adaptive ? [this.errorNorm(hk, u, u1), ...rest] : rest;
-      }),
+      },
     );
   }
 
@@ -179,33 +166,29 @@ export class StepPrograms {
   get componentErrors(): Program {
     const { field, tableau } = this;
     const slopes = Array.from({ length: this.stages }, () => field.state);
-    return this.cached('component errors', () =>
-      make([SCALAR, field.state, field.state, ...slopes], ([h, u, u1, ...ks]) => [
-        tf.abs(tf.div(tf.mul(h, combination(tableau.e as readonly number[], ks) as Tensor), this.scale(u, u1))),
-      ]),
-    );
+    return this.cached('component errors', [SCALAR, field.state, field.state, ...slopes], ([h, u, u1, ...ks]) => [
+      tf.abs(tf.div(tf.mul(h, combination(tableau.e as readonly number[], ks) as Tensor), this.scale(u, u1))),
+    ]);
   }
 
-  /** (u0, k1) -> the scaled sizes [d0, d1] of state and slope. */
-  get sizes(): Program {
+  /**
+   * (t, direction, u0, ...) -> k1 and [d0, d1, h0, change]: what the starting step is found by (E. Hairer, S. P. Norsett, G. Wanner, II.4).
+   * With d0 and d1 the scaled sizes of state and slope, an Euler step of size `h0 = 0.01 d0 / d1` changes the slope by `change`,
+   * scaled likewise.
+   */
+  get start(): Program {
     const { field } = this;
-    return this.cached('sizes', () =>
-      make([field.state, field.state], ([u, k]) => {
-        const scale = this.scale(u, u);
-        return [tf.stack([rms(tf.div(u, scale)), rms(tf.div(k, scale))])];
-      }),
-    );
-  }
-
-  /** (t, h, u0, k1, ...) -> d2, the scaled change of slope over an Euler step, not yet divided by it. */
-  get probe(): Program {
-    const { field } = this;
-    return this.cached('probe', () =>
-      make([SCALAR, SCALAR, field.state, field.state, ...field.operands], ([t, h, u, k, ...ops]) => {
-        const ahead = evaluateField(field, tf.add(u, tf.mul(h, k)), tf.add(t, h), ops);
-        return [rms(tf.div(tf.sub(ahead, k), this.scale(u, u)))];
-      }),
-    );
+    return this.cached('start', [SCALAR, SCALAR, field.state, ...field.operands], ([t, direction, u, ...ops]) => {
+      const k = evaluateField(field, u, t, ops);
+      const scale = this.scale(u, u);
+      const [d0, d1] = [rms(tf.div(u, scale)), rms(tf.div(k, scale))];
+      const small = constant(NOTHING);
+      const isSmall = tf.logicalOr(tf.less(d0, small), tf.less(d1, small));
+      const h0 = tf.where(isSmall, constant(1e-6), tf.div(scaled(d0, 0.01), d1));
+      const h = tf.mul(h0, direction);
+      const ahead = evaluateField(field, tf.add(u, tf.mul(h, k)), tf.add(t, h), ops);
+      return [k, tf.stack([d0, d1, h0, rms(tf.div(tf.sub(ahead, k), scale))])];
+    });
   }
 
   /** Number of slopes the dense output combines: the stages, and the slope at the end where it is not among them. */
@@ -213,23 +196,12 @@ export class StepPrograms {
     return this.weights.length;
   }
 
-  /** Dense-output weights times h for the fractions `thetas`: row-major [thetas, slopes]. */
-  denseMatrix(h: number, thetas: readonly number[]): number[] {
+  /** Dense-output weights times h for `count` of the fractions `thetas`: row-major [count, slopes]. */
+  denseMatrix(h: number, thetas: readonly number[], first = 0, count = thetas.length): number[] {
     const { weights } = this;
     const matrix: number[] = [];
-    for (const theta of thetas) for (const w of weights) matrix.push(h * evaluate(w, theta));
+    for (let i = first; i < first + count; i++) for (const w of weights) matrix.push(h * evaluate(w, thetas[i]));
     return matrix;
-  }
-
-  /** (W [m, slopes], u, k_1 ...) -> [m, ...state]: dense output at m times, `W = h w(theta)`. */
-  interpolate(m: number): Program {
-    const { field } = this;
-    const slopes = Array.from({ length: this.denseStages }, () => field.state);
-    return this.cached(`interpolate ${m}`, () =>
-      make([{ shape: [m, this.denseStages], dtype: 'float32' }, field.state, ...slopes], ([w, u, ...ks]) => [
-        dense(w, u, ks),
-      ]),
-    );
   }
 
   /**
@@ -248,33 +220,23 @@ export class StepPrograms {
       { shape: [m, ...field.state.shape], dtype: 'float32' },
     ]; // prettier-ignore
     const specs = [SCALAR, SCALAR, field.state, field.state, ...saved, ...field.operands, ...wanted];
-    return this.cached(`pullback ${m} ${needed.join()} ${time}`, () =>
-      make(specs, (inputs) => {
-        const trace = currentTrace() as Trace;
-        const [t, h, u, du1] = inputs;
-        const [w, dv] = m === 0 ? [] : inputs.slice(4, 6);
-        const ops = inputs.slice(4 + saved.length, 4 + saved.length + field.operands.length);
-        const sums = inputs.slice(4 + saved.length + field.operands.length);
-        const since = trace.nodes.length;
-        const { ks, u1 } = this.advance(t, h, u, evaluateField(field, u, t, ops), ops);
-        const targets = [{ value: trace.valueOf(u1), dy: du1 }];
-        if (m > 0) {
-          const slopeAtEnd = slopes > ks.length ? [evaluateField(field, u1, tf.add(t, h), ops)] : [];
-          targets.push({ value: trace.valueOf(dense(w, u, [...ks, ...slopeAtEnd])), dy: dv });
-        }
-        const xs = [u, ...ops.filter((_, i) => needed[i]), ...(time ? [t, h] : []), ...(time && m > 0 ? [w] : [])];
-        const grads = backpropagate(trace, targets, xs.map((x) => trace.valueOf(x)), since); // prettier-ignore
-        const [du, ...rest] = grads.map((g, i) => g ?? tf.zeros(xs[i].shape));
-        return [du, ...rest.map((g, i) => (i < sums.length ? tf.add(sums[i], g) : g))];
-      }),
-    );
+    return this.cached(`pullback ${m} ${needed.join()} ${time}`, specs, (inputs) => {
+      const trace = currentTrace() as Trace;
+      const [t, h, u, du1] = inputs;
+      const [w, dv] = m === 0 ? [] : inputs.slice(4, 6);
+      const ops = inputs.slice(4 + saved.length, 4 + saved.length + field.operands.length);
+      const sums = inputs.slice(4 + saved.length + field.operands.length);
+      const since = trace.nodes.length;
+      const { ks, u1 } = this.advance(t, h, u, evaluateField(field, u, t, ops), ops);
+      const targets = [{ value: trace.valueOf(u1), dy: du1 }];
+      if (m > 0) {
+        const slopeAtEnd = slopes > ks.length ? [evaluateField(field, u1, tf.add(t, h), ops)] : [];
+        targets.push({ value: trace.valueOf(denseProduct(w, u, [...ks, ...slopeAtEnd])), dy: dv });
+      }
+      const xs = [u, ...ops.filter((_, i) => needed[i]), ...(time ? [t, h] : []), ...(time && m > 0 ? [w] : [])];
+      const grads = backpropagate(trace, targets, xs.map((x) => trace.valueOf(x)), since); // prettier-ignore
+      const [du, ...rest] = grads.map((g, i) => g ?? tf.zeros(xs[i].shape));
+      return [du, ...rest.map((g, i) => (i < sums.length ? tf.add(sums[i], g) : g))];
+    });
   }
-}
-
-/** `u + W K` for slopes stacked as rows of K. */
-function dense(w: Tensor, u: Tensor, ks: readonly Tensor[]): Tensor {
-  const m = w.shape[0];
-  const rows = tf.stack(ks.map((k) => tf.reshape(k, [-1])));
-  const increment = tf.matMul(w, rows);
-  return tf.add(tf.reshape(increment, [m, ...u.shape]), u);
 }

@@ -15,7 +15,8 @@ export class Session implements Lendable {
   readonly t: Cell;
   readonly h: Cell;
   readonly error: Cell;
-  readonly sizes: Cell;
+  /** What {@link StepPrograms.start} measures. */
+  readonly start: Cell;
   readonly u0: Cell;
   readonly operands: readonly Cell[];
   /** The slopes k_1 ... k_s, and one for the end of the step where the dense output wants it. */
@@ -40,7 +41,7 @@ export class Session implements Lendable {
     this.ws = ws;
     const scalar = (): Cell => ws.cell(SCALAR.shape);
     [this.t, this.h, this.error] = [scalar(), scalar(), scalar()];
-    this.sizes = ws.cell([2]);
+    this.start = ws.cell([4]);
     this.u0 = ws.slot(field.state.shape);
     this.operands = field.operands.map(({ shape, dtype }) => ws.slot(shape, dtype));
     const slopes = Math.max(programs.denseStages, tableau.c.length);

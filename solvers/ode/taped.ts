@@ -5,8 +5,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
-import { PRIMITIVE, type Graph, type Spec, type Value } from '../../src/graph/graph.js';
-import { partition, selectOutputs, totalSize } from '../../src/graph/partition.js';
+import { PRIMITIVE, type Graph, type Spec } from '../../src/graph/graph.js';
+import { partition, totalSize } from '../../src/graph/partition.js';
 import { Program } from '../../src/graph/program.js';
 import { simplify } from '../../src/graph/simplify.js';
 import { currentTrace, traceGraph, type Trace } from '../../src/graph/trace.js';
@@ -23,15 +23,42 @@ export interface TapedPrograms {
    *
    * `dk` is the cotangent of the last slope from the next step, whose first it is, and `dk1` that of this step's first
    * (FSAL methods; others compute their first slope themselves and have no `dk1`). `dK` and `dV` are the cotangents
-   * of all slopes and of the state that the dense outputs of this step leave; the plain form is without them.
+   * of all slopes and of the state that the dense outputs of this step leave; the plain form is without them, and is made when a
+   * step first asks for it.
    */
-  readonly plain: Program;
   readonly dense: Program;
+  readonly plain: Program;
+}
+
+class Taped implements TapedPrograms {
+  readonly step: Program;
+  readonly residuals: readonly Spec[];
+  readonly residualBytes: number;
+  readonly dense: Program;
+  private made: Program | undefined;
+
+  constructor(
+    { step, residuals, dense }: TapedGraphs,
+    private readonly plainGraph: () => Graph,
+  ) {
+    this.step = new Program(step, true);
+    this.residuals = residuals;
+    this.residualBytes = 4 * totalSize(residuals);
+    this.dense = new Program(dense, true);
+  }
+
+  get plain(): Program {
+    return (this.made ??= new Program(this.plainGraph(), true));
+  }
+
+  dispose(): void {
+    for (const program of [this.step, this.dense, this.made]) program?.dispose();
+  }
 }
 
 /** The taped programs of one solve. */
 export class Tapes {
-  private readonly made = new Map<string, TapedPrograms>();
+  private readonly made = new Map<string, Taped>();
 
   constructor(private readonly programs: StepPrograms) {}
 
@@ -41,15 +68,9 @@ export class Tapes {
     const name = `${adaptive} ${needed.join()}`;
     let taped = this.made.get(name);
     if (taped === undefined) {
-      const make = (): TapedGraphs => tapedGraphs(this.programs, adaptive, needed);
-      const { step, residuals, plain, dense } = this.programs.derived(`taped ${name}`, make);
-      taped = {
-        step: new Program(step, true),
-        residuals,
-        residualBytes: 4 * totalSize(residuals),
-        plain: new Program(plain, true),
-        dense: new Program(dense, true),
-      };
+      const { programs } = this;
+      const graphs = programs.derived(`taped ${name}`, () => tapedGraphs(programs, adaptive, needed));
+      taped = new Taped(graphs, () => programs.derived(`plain ${name}`, () => plainGraph(programs, graphs)));
       this.made.set(name, taped);
     }
     return taped;
@@ -57,9 +78,7 @@ export class Tapes {
 
   /** Free what the programs hold between runs. */
   dispose(): void {
-    for (const { step, plain, dense } of this.made.values()) {
-      for (const program of [step, plain, dense]) program.dispose();
-    }
+    for (const taped of this.made.values()) taped.dispose();
   }
 }
 
@@ -71,9 +90,11 @@ function canTape({ field, tableau, denseStages }: StepPrograms): boolean {
 interface TapedGraphs {
   readonly step: Graph;
   readonly residuals: readonly Spec[];
-  readonly plain: Graph;
   readonly dense: Graph;
 }
+
+/** Where the first slope is among the inputs of a step. */
+const FIRST = 3;
 
 /** @param needed - Which operands' cotangents are wanted. */
 function tapedGraphs(programs: StepPrograms, adaptive: boolean, needed: readonly boolean[]): TapedGraphs {
@@ -94,7 +115,6 @@ function tapedGraphs(programs: StepPrograms, adaptive: boolean, needed: readonly
     ...operands.filter((_, i) => needed[i]),
   ];
   let early = 0;
-  let late = 0;
   const joint = traceGraph(specs, (inputs) => {
     const trace = currentTrace() as Trace;
     const [t, h, u, first] = inputs;
@@ -106,26 +126,26 @@ function tapedGraphs(programs: StepPrograms, adaptive: boolean, needed: readonly
     const until = trace.nodes.length;
     const forward = [...(adaptive ? [programs.errorNorm(hk, u, u1)] : []), u1, ...ks.slice(tableau.fsal ? 1 : 0)];
     const xs = [u, ...(tableau.fsal ? [k1] : []), ...ops.filter((_, i) => needed[i])];
-    const cotangents = (targets: readonly { y: Tensor; dy: Tensor }[], more: Tensor | null): Tensor[] => {
-      const given = targets.map(({ y, dy }) => ({ value: trace.valueOf(y), dy }));
-      const found = backpropagate(trace, given, xs.map((x) => trace.valueOf(x)), since, until); // prettier-ignore
-      const [du, ...rest] = found.map((g, i) => g ?? tf.zeros(xs[i].shape));
-      const own = tableau.fsal ? 1 : 0;
-      const total = rest.map((g, i) => (i < own ? g : tf.add(sums[i - own], g)));
-      return [more === null ? du : tf.add(du, more), ...total];
-    };
-    const ends = [{ y: u1, dy: du1 }, ...(tableau.fsal ? [{ y: ks[stages - 1], dy: dk }] : [])];
-    const slopes = tf.unstack(dK).map((dy, i) => ({ y: ks[i], dy }));
-    const plain = cotangents(ends, null);
-    const dense = cotangents([...ends, ...slopes], dV);
-    [early, late] = [forward.length, plain.length];
-    return [...forward, ...plain, ...dense];
+    const targets = [{ y: u1, dy: du1 }, ...(tableau.fsal ? [{ y: ks[stages - 1], dy: dk }] : [])];
+    // Sliced rather than unstacked: slices of zeros vanish from the plain form.
+    const row = (i: number): Tensor => tf.reshape(tf.slice(dK, [i], [1]), state.shape as number[]);
+    programs.dense.used.forEach((isUsed, i) => isUsed && targets.push({ y: ks[i], dy: row(i) }));
+    const given = targets.map(({ y, dy }) => ({ value: trace.valueOf(y), dy }));
+    const found = backpropagate(trace, given, xs.map((x) => trace.valueOf(x)), since, until); // prettier-ignore
+    const [du, ...rest] = found.map((g, i) => g ?? tf.zeros(xs[i].shape));
+    const own = tableau.fsal ? 1 : 0;
+    early = forward.length;
+    return [...forward, tf.add(du, dV), ...rest.map((g, i) => (i < own ? g : tf.add(sums[i - own], g)))];
   });
   const parts = partition(simplify(joint), early);
-  // The cotangents of dense outputs are the dense form's; the first slope itself serves neither.
-  const without = (...dropped: number[]): readonly Value[] => parts.late.inputs.filter((_, i) => !dropped.includes(i));
-  const dense = { ...selectOutputs(parts.late, late, 2 * late), inputs: without(3) };
-  const plain = { ...selectOutputs(parts.late, 0, late), inputs: without(3, 6 + operands.length, 7 + operands.length) };
+  // The first slope itself serves no derivative.
+  const dense = { ...parts.late, inputs: parts.late.inputs.filter((_, i) => i !== FIRST) };
   const step = { ...parts.early, inputs: parts.early.inputs.slice(0, 4 + operands.length) };
-  return { step, residuals: parts.residuals, plain, dense };
+  return { step, residuals: parts.residuals, dense };
+}
+
+/** The dense form where no output lies within the step. */
+function plainGraph({ field: { operands } }: StepPrograms, { dense }: TapedGraphs): Graph {
+  const first = FIRST + operands.length + 2;
+  return simplify(dense, dense.inputs.slice(first, first + 2));
 }

@@ -22,6 +22,8 @@ export class Sweep {
   /** The cotangent of the slope that a step of a FSAL method hands to the next; {@link pending} where there is one. */
   private readonly dk: Pair;
   private pending = false;
+  /** The cotangents of a step's slopes and of its state. */
+  private spreading: readonly [Pair, Pair] | undefined;
   /** Sensitivities to t0, t1 and dt. */
   private readonly times = TIMES.map(() => 0);
   private readonly cotangent: Cell;
@@ -48,16 +50,16 @@ export class Sweep {
     const given = inputs[LEADING + field.operands.length];
     this.cotangent = session.slot('cotangent', given.shape);
     ws.bind(this.cotangent, given);
-    const pair = (name: string, shape: readonly number[]): Pair => ({
-      now: session.place(name, shape),
-      next: session.place(`next ${name}`, shape),
-    });
-    this.du = pair('du', field.state.shape);
-    this.dk = pair('dk', field.state.shape);
-    this.sums = field.operands.flatMap(({ shape }, i) => (this.needed[i] ? [pair(`sum ${i}`, shape)] : []));
+    this.du = this.pair('du', field.state.shape);
+    this.dk = this.pair('dk', field.state.shape);
+    this.sums = field.operands.flatMap(({ shape }, i) => (this.needed[i] ? [this.pair(`sum ${i}`, shape)] : []));
     for (const { now } of this.sums) ws.fill(now, 0);
     ws.fill(this.du.now, 0);
     if (plan.saveAt === null) this.addTo(this.du, this.cotangent);
+  }
+
+  private pair(name: string, shape: readonly number[]): Pair {
+    return { now: this.session.place(name, shape), next: this.session.place(`next ${name}`, shape) };
   }
 
   *run(): Loop<Buffer[]> {
@@ -123,19 +125,11 @@ export class Sweep {
   private alongTape(i: number, tape: readonly Cell[]): void {
     const { session, node, record, du, sums, dk } = this;
     const { ws } = session;
-    const { programs } = node;
     const { t, h, saves } = record.steps;
     const { first, thetas } = saves[i];
-    const { plain, dense } = record.taped as TapedPrograms;
+    const taped = record.taped as TapedPrograms;
     const m = thetas.length;
-    const { shape } = node.field.state;
-    const spread: Cell[] = [];
-    if (m > 0) {
-      spread.push(session.place('dK', [programs.denseStages, ...shape]), session.place('dV', shape));
-      const w = session.weightsFor(m);
-      ws.write(w, programs.denseMatrix(h[i], thetas));
-      session.run(programs.spread(m), [w, this.rowsOf(first, m)], spread);
-    }
+    const spread = m > 0 ? this.spread(h[i], first, thetas) : [];
     ws.put(session.t, t[i]);
     ws.put(session.h, h[i]);
     const { fsal } = node.tableau;
@@ -143,11 +137,36 @@ export class Sweep {
     const before = [session.t, session.h, record.states[i] as Cell, ...session.operands];
     const cotangents = [du.now, dk.now, ...spread, ...sums.map(({ now }) => now)];
     const next = [du.next, ...(fsal ? [dk.next] : []), ...sums.map((sum) => sum.next)];
-    session.run(m > 0 ? dense : plain, [...before, ...cotangents, ...tape], next);
+    session.run(m > 0 ? taped.dense : taped.plain, [...before, ...cotangents, ...tape], next);
     exchange(du);
     sums.forEach(exchange);
     if (fsal) exchange(dk);
     this.pending = fsal;
+  }
+
+  /** The cotangents of all slopes and of the state that the dense outputs of a step of size h leave. */
+  private spread(h: number, row: number, thetas: readonly number[]): readonly Cell[] {
+    const { session } = this;
+    const { ws } = session;
+    const { programs, field } = this.node;
+    const [dK, dV] = (this.spreading ??= [
+      this.pair('dK', [programs.denseStages, ...field.state.shape]),
+      this.pair('dV', field.state.shape),
+    ]);
+    ws.fill(dK.now, 0);
+    ws.fill(dV.now, 0);
+    const m = thetas.length;
+    const { dense } = programs;
+    const count = dense.group(m, ws.compiles);
+    const w = session.weightsFor(count);
+    const program = dense.spread(count, ws.compiles);
+    for (let first = 0; first < m; first += count) {
+      ws.write(w, programs.denseMatrix(h, thetas, first, count));
+      session.run(program, [w, this.rowsOf(row + first, count), dK.now, dV.now], [dK.next, dV.next]);
+      exchange(dK);
+      exchange(dV);
+    }
+    return [dK.now, dV.now];
   }
 
   /** The cotangent of the first slope of step i, which was f at its start, goes into those of the state and the operands. */

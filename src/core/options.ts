@@ -88,7 +88,8 @@ export function parseOptions<S extends z.ZodObject>(schema: S, input: unknown, w
   const given = input ?? {};
   // A tensor is an object too, and its fields would be listed one by one.
   if (isTensor(given)) throw new OptionError(where, [`options: expected an object, got ${describe(given)}`]);
-  const result = schema.safeParse(given);
+  // A parser of its own for each schema would take longer to compile than all that most programs ever check.
+  const result = schema.safeParse(given, { jitless: true });
   if (result.success) return result.data;
   const known = Object.keys(schema.shape);
   throw new OptionError(where, result.error.issues.flatMap((issue) => problemsOf(issue, known, given))); // prettier-ignore

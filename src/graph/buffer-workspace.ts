@@ -14,6 +14,7 @@ interface BufferCell extends Cell {
 
 export class BufferWorkspace implements Workspace {
   readonly immediate: boolean;
+  readonly compiles = false;
   private readonly cells = new Set<BufferCell>();
 
   constructor(

@@ -10,6 +10,7 @@ import { atScope, scopeNote } from '../core/scope.js';
 import { formatShape, PRIMITIVE, sameShape, splatOf, type Node, type Value } from './graph.js';
 import type { PrimitiveAttrs } from './primitive.js';
 import { findRule } from './rules/index.js';
+import { add } from './rules/tools.js';
 import { Trace, useDifferentiator } from './trace.js';
 
 export class DifferentiationError extends Error {
@@ -51,7 +52,7 @@ export function backpropagate(
   const cotangents = new Map<Value, tf.Tensor>();
   const accumulate = (value: Value, dy: tf.Tensor): void => {
     const sum = cotangents.get(value);
-    cotangents.set(value, sum === undefined ? dy : tf.add(sum, dy));
+    cotangents.set(value, sum === undefined ? dy : add(sum, dy));
   };
   for (const { value, dy } of ys) if (active.has(value)) accumulate(value, dy);
 

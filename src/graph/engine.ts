@@ -37,6 +37,9 @@ export interface EngineInternals {
   gradients(f: () => tf.Tensor, xs: tf.Tensor[], dy?: tf.Tensor | null, allowNoGradients?: boolean): GradientsResult;
   makeTensorFromTensorInfo(info: tf.TensorInfo, backend?: tf.KernelBackend): tf.Tensor;
   makeTensor(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): tf.Tensor;
+  nextTensorId(): number;
+  read(dataId: object): Promise<tf.backend_util.BackendValues>;
+  readSync(dataId: object): tf.backend_util.BackendValues;
   trackTensor(tensor: tf.Tensor, backend?: tf.KernelBackend): void;
   disposeTensor(tensor: tf.Tensor): void;
   moveData(backend: tf.KernelBackend, dataId: object): void;

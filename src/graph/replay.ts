@@ -2,41 +2,38 @@
  * A graph recorded again, as part of the trace that is going on.
  */
 import type * as tf from '@tensorflow/tfjs';
-import { CAPTURED, CONSTANT, INPUT, PRIMITIVE, type CapturedAttrs, type ConstantAttrs, type Graph, type Value } from './graph.js'; // prettier-ignore
-import type { PrimitiveAttrs } from './primitive.js';
+import { CAPTURED, INPUT, sameShape, type CapturedAttrs, type Graph, type Value } from './graph.js';
 import type { Trace } from './trace.js';
 
-/** Record a graph again inside `trace`, on other tensors. Without `captured`, its captured tensors stay captured. */
+/**
+ * Record a graph again inside `trace`, on other tensors of the same shapes. Without `captured`, its captured tensors stay captured.
+ *
+ * Nodes are copied as they are, past tfjs: what its operations check and infer holds already.
+ */
 export function replay(
   trace: Trace,
   graph: Graph,
   inputs: readonly tf.Tensor[],
   captured?: readonly tf.Tensor[],
 ): tf.Tensor[] {
-  const tensors = new Map<Value, tf.Tensor>();
-  graph.inputs.forEach((v, i) => tensors.set(v, inputs[i]));
+  const values = new Map<Value, Value>();
+  graph.inputs.forEach((v, i) => {
+    const given = trace.valueOf(inputs[i]);
+    if (!sameShape(given.shape, v.shape) || given.dtype !== v.dtype) {
+      throw new Error(`replay: input ${i} is ${v.dtype} [${v.shape.join(', ')}], got ${given.dtype} [${given.shape.join(', ')}]`); // prettier-ignore
+    }
+    values.set(v, given);
+  });
   let nextCaptured = 0;
   for (const node of graph.nodes) {
-    const [out] = node.outputs;
     if (node.kernel === INPUT) continue;
     if (node.kernel === CAPTURED) {
-      tensors.set(out, captured?.[nextCaptured++] ?? (node.attrs as unknown as CapturedAttrs).tensor);
-    } else if (node.kernel === CONSTANT) {
-      const { values } = node.attrs as unknown as ConstantAttrs;
-      tensors.set(out, trace.tensorOf(trace.constant(values, out.shape, out.dtype)));
+      const own = (node.attrs as unknown as CapturedAttrs).tensor;
+      values.set(node.outputs[0], trace.valueOf(captured?.[nextCaptured++] ?? own));
     } else {
-      const operands = node.inputs.map((v) => tensors.get(v) as tf.Tensor);
-      if (node.kernel === PRIMITIVE) {
-        const { primitive } = node.attrs as unknown as PrimitiveAttrs;
-        trace.primitive(primitive, operands).forEach((t, i) => tensors.set(node.outputs[i], t));
-      } else {
-        const { inputNames } = node;
-        const arranged =
-          inputNames === null ? operands : Object.fromEntries(inputNames.map((name, i) => [name, operands[i]]));
-        const copy = trace.record(node.kernel, arranged, node.attrs);
-        copy.outputs.forEach((v, i) => tensors.set(node.outputs[i], trace.tensorOf(v)));
-      }
+      const copy = trace.again(node, node.inputs.map((v) => values.get(v) as Value)); // prettier-ignore
+      copy.outputs.forEach((v, i) => values.set(node.outputs[i], v));
     }
   }
-  return graph.outputs.map((v) => tensors.get(v) as tf.Tensor);
+  return graph.outputs.map((v) => trace.tensorOf(values.get(v) as Value));
 }

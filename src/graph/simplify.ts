@@ -9,6 +9,7 @@ import {
   liveNodes,
   makeNode,
   PRIMITIVE,
+  splatAttrs,
   type ConstantAttrs,
   type Graph,
   type Node,
@@ -34,7 +35,8 @@ function signature({ kernel, inputs, inputNames, attrs, outputs }: Node): string
   return settings === null ? null : `${kernel}|${operands}|${inputNames?.join() ?? ''}|${settings}`;
 }
 
-export function simplify(graph: Graph): Graph {
+/** @param zeros - Inputs that are all zero: the result is without them. */
+export function simplify(graph: Graph, zeros: readonly Value[] = []): Graph {
   const replaced = new Map<Value, Value>();
   const bySignature = new Map<string, Node>();
   const settled = new Set<Node>();
@@ -62,13 +64,18 @@ export function simplify(graph: Graph): Graph {
   const withSettledInputs = (node: Node): Node =>
     withInputs(node, node.inputs.map((v) => (settled.has(v.node) ? v : settle(v.node)[v.index]))); // prettier-ignore
 
+  for (const v of zeros) replaced.set(v, merged(zerosLike(v)).outputs[0]);
   for (const node of liveNodes(graph.outputs)) {
     const outputs = settle(withInputs(node, node.inputs.map(resolve))); // prettier-ignore
     node.outputs.forEach((v, i) => outputs[i] !== v && replaced.set(v, outputs[i]));
   }
   const outputs = graph.outputs.map(resolve);
-  return { nodes: liveNodes(outputs), inputs: graph.inputs, outputs };
+  const inputs = zeros.length === 0 ? graph.inputs : graph.inputs.filter((v) => !zeros.includes(v));
+  return { nodes: liveNodes(outputs), inputs, outputs };
 }
+
+const zerosLike = (v: Value): Node =>
+  makeNode(CONSTANT, [], null, { ...splatAttrs(0, v.shape, v.dtype) }, [v], v.node.scope);
 
 function withInputs(node: Node, inputs: readonly Value[]): Node {
   if (inputs.every((v, i) => v === node.inputs[i])) return node;

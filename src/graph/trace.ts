@@ -55,10 +55,17 @@ export function currentTrace(): Trace | undefined {
   return backend?.[TRACE];
 }
 
+/** The data id of a tensor that stands for a value. */
+class ValueId {
+  constructor(
+    readonly trace: Trace,
+    readonly value: Value,
+  ) {}
+}
+
 export class Trace {
   readonly nodes: Node[] = [];
   readonly inputs: Value[] = [];
-  private readonly values = new WeakMap<object, Value>();
   private readonly captures = new Map<tf.Tensor, Value>();
   private readonly backend = new SymbolicBackend(this);
 
@@ -81,6 +88,13 @@ export class Trace {
     return this.add(kernel, values, isList ? null : names, { ...attrs }, specs);
   }
 
+  /** Record a node again, on other values of the same shapes. */
+  again(node: Node, values: readonly Value[]): Node {
+    const copy = makeNode(node.kernel, values, node.inputNames, node.attrs, node.outputs, node.scope || currentScope());
+    this.nodes.push(copy);
+    return copy;
+  }
+
   /** Record a primitive of our own. */
   primitive(primitive: Primitive, inputs: readonly tf.Tensor[]): tf.Tensor[] {
     const values = inputs.map((x) => this.valueOf(x));
@@ -93,8 +107,8 @@ export class Trace {
 
   /** The value a tensor stands for here. One from outside this trace becomes a captured input. */
   valueOf(tensor: tf.Tensor): Value {
-    const own = this.values.get(tensor.dataId);
-    if (own !== undefined) return own;
+    const id: unknown = tensor.dataId;
+    if (id instanceof ValueId && id.trace === this) return id.value;
     if (tensor.isDisposed) {
       throw new TraceError(
         `a disposed tensor [${tensor.shape.join(', ')}] was used${scopeNote()}; a value of another traced function, kept after that function ended, is one such tensor`,
@@ -109,22 +123,32 @@ export class Trace {
     return captured;
   }
 
-  /** A tfjs tensor that stands for the value while this trace is active. */
+  /** A tfjs tensor that stands for the value while this trace is active. tfjs does not count it: thousands come and go with a trace. */
   tensorOf(value: Value): tf.Tensor {
-    const dataId = {};
-    this.values.set(dataId, value);
-    return engineInternals().makeTensorFromTensorInfo({ dataId, shape: value.shape, dtype: value.dtype }, this.backend);
+    const engine = engineInternals();
+    const dataId = new ValueId(this, value);
+    const { shape, dtype } = value;
+    const tensor = new tf.Tensor(shape, dtype, dataId, engine.nextTensorId());
+    if (engine.state.activeScope !== null) engine.track(tensor);
+    return tensor;
   }
 
-  /** Make a data id of the symbolic backend stand for `value`. */
-  bind(dataId: object, value: Value): void {
-    this.values.set(dataId, value);
+  /** A data id of the symbolic backend for `value`. */
+  dataId(value: Value): object {
+    return new ValueId(this, value);
   }
 
-  describe(dataId: object): string {
-    const value = this.values.get(dataId);
-    if (value === undefined) return 'a value of another trace';
-    const { kernel, scope, attrs } = value.node;
+  /** The value of a tensor is asked for. */
+  unread(dataId: object): never {
+    throw new TraceError(
+      `a traced value was read or branched on: ${this.describe(dataId)} has no value while the function is traced. ` +
+        'Compute with tf operations instead (tf.where for a choice), or keep the reading outside the traced function',
+    );
+  }
+
+  private describe(dataId: object): string {
+    if (!(dataId instanceof ValueId) || dataId.trace !== this) return 'a value of another trace';
+    const { kernel, scope, attrs } = dataId.value.node;
     const what = kernel === INPUT ? 'an input of the traced function' : `the result of ${kernel}`;
     const where = scopeNote(scope);
     return `${what}${attrs.position === undefined ? '' : ` (number ${attrs.position as number})`}${where}`;
@@ -185,7 +209,10 @@ export class Trace {
     };
     const engine = engineInternals();
     const dispose = engine.disposeTensor.bind(engine);
+    const [read, readSync] = [engine.read.bind(engine), engine.readSync.bind(engine)];
     return {
+      read: async (dataId: object) => (dataId instanceof ValueId ? this.unread(dataId) : read(dataId)),
+      readSync: (dataId: object) => (dataId instanceof ValueId ? this.unread(dataId) : readSync(dataId)),
       // tfjs changes a variable by disposing of what it holds first: too late to refuse afterwards.
       makeVariable: () => {
         throw impure('created');
@@ -248,7 +275,15 @@ function located<T>(kernel: string, operands: readonly Spec[], f: () => T): T {
   }
 }
 
-const OVERRIDDEN = ['runKernel', 'runKernelFunc', 'gradients', 'makeVariable', 'disposeTensor'] as const;
+const OVERRIDDEN = [
+  'runKernel',
+  'runKernelFunc',
+  'gradients',
+  'makeVariable',
+  'disposeTensor',
+  'read',
+  'readSync',
+] as const;
 
 /** Kernels whose op takes a list of outputs even when there is one. */
 const MULTIPLE: ReadonlySet<string> = new Set(['SplitV', 'Unpack']);
@@ -268,17 +303,12 @@ class SymbolicBackend extends tf.KernelBackend {
   }
 
   override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): object {
-    const dataId = {};
     // A copy: the caller may fill his array with other numbers afterwards.
-    this.trace.bind(dataId, this.trace.constant(values.slice(), shape, dtype));
-    return dataId;
+    return this.trace.dataId(this.trace.constant(values.slice(), shape, dtype));
   }
 
   override readSync(dataId: object): never {
-    throw new TraceError(
-      `a traced value was read or branched on: ${this.trace.describe(dataId)} has no value while the function is traced. ` +
-        'Compute with tf operations instead (tf.where for a choice), or keep the reading outside the traced function',
-    );
+    return this.trace.unread(dataId);
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- turns the error of readSync into a rejection

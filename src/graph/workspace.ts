@@ -38,6 +38,8 @@ export interface Workspace {
   readonly backend: tf.KernelBackend;
   /** Can values be read at once? Where not, {@link read} throws and {@link later} is the way. */
   readonly immediate: boolean;
+  /** Does a program take long before its first run, and each of its operations next to nothing afterwards? */
+  readonly compiles: boolean;
   /** A place with storage of its own, until the workspace is disposed of or the cell is given back. */
   cell(shape: readonly number[], dtype?: tf.DataType): Cell;
   /** A place without storage, which will stand for a caller's buffer or for a part of another cell. */

@@ -81,11 +81,11 @@ function functionOf(module: ModuleWriter, L: Lanes, step: Exclude<Step, CallStep
 function writeJob(
   module: ModuleWriter,
   L: Lanes,
-  { parts, cost }: ParallelStep,
+  { parts, cost, isRepeatable }: ParallelStep,
   addresses: Addresses,
   jobs: Job[],
 ): number {
-  const job = jobs.push({ parts: parts.length, cost }) - 1;
+  const job = jobs.push({ parts: parts.length, cost, isRepeatable }) - 1;
   const index = module.function(`job${job}`, [I32], [], (b) => {
     parts.forEach((steps, part) => {
       b.when(binary(0x46, b.parameter(0), i32(part)), () => {

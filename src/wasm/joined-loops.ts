@@ -20,14 +20,33 @@ const FARTHEST = 40;
 const isLoop = (step: Step | null): step is NestStep =>
   step?.type === 'nest' && step.spec.reduce === undefined && step.spec.isSequential !== true;
 
-/** May the second of two steps not run before the first? */
-function inOrder(first: Step, second: Step): boolean {
-  const written = writesOf(first);
-  const meets = (buffers: readonly BufferSlot[], others: readonly BufferSlot[]): boolean => buffers.some((b) => others.includes(b)); // prettier-ignore
-  const buffersOf = (views: readonly View[]): BufferSlot[] => views.map(({ buffer }) => buffer);
-  const later = writesOf(second);
-  return meets(written, buffersOf(readsOf(second))) || meets(written, later) || meets(buffersOf(readsOf(first)), later);
+/** What decides quickly whether two steps have anything in common: most pairs have not, and somebody waits for the program. */
+interface Facts {
+  readonly reads: readonly BufferSlot[];
+  readonly writes: readonly BufferSlot[];
+  /** Memory that a loop goes along, rather than reading one place of it for all elements. */
+  readonly along: readonly BufferSlot[];
 }
+
+function factsOf(step: Step): Facts {
+  const views = readsOf(step);
+  const reads = views.map(({ buffer }) => buffer);
+  const along = isLoop(step) ? reads.filter((_, i) => step.spec.operands[i].strides.some((s) => s !== 0)) : [];
+  return { reads, writes: writesOf(step), along };
+}
+
+function meet(some: readonly BufferSlot[], others: readonly BufferSlot[]): boolean {
+  for (const buffer of some) if (others.includes(buffer)) return true;
+  return false;
+}
+
+/** May the second of two steps not run before the first? */
+const inOrder = (first: Facts, second: Facts): boolean =>
+  meet(first.writes, second.reads) || meet(first.writes, second.writes) || meet(first.reads, second.writes);
+
+/** May the second of two loops find something there that the first has loaded or computed? */
+const mayGain = (first: Facts, second: Facts): boolean =>
+  meet(first.along, second.along) || meet(first.writes, second.reads);
 
 interface Loop {
   readonly sizes: readonly number[];
@@ -148,23 +167,31 @@ export function joinLoops(steps: readonly Step[]): Step[] {
     for (const { buffer } of readsOf(step)) readers.set(buffer, (readers.get(buffer) ?? 0) + by);
   };
   for (const step of steps) count(step, 1);
-  // Most pairs have nothing in common, and programs are compiled while somebody waits: nothing is made twice for them.
-  const loops = new Map<NestStep, Loop>();
-  const loop = (step: NestStep): Loop => {
-    let known = loops.get(step);
-    if (known === undefined) loops.set(step, (known = loopOf(step)));
-    return known;
+  const known = new Map<Step, Facts>();
+  const facts = (step: Step): Facts => {
+    let found = known.get(step);
+    if (found === undefined) known.set(step, (found = factsOf(step)));
+    return found;
+  };
+  /** Does no step of the result after that place satisfy the test? */
+  const noneAfter = (at: number, test: (other: Facts) => boolean): boolean => {
+    for (let i = at + 1; i < result.length; i++) {
+      const other = result[i];
+      if (other !== null && test(facts(other))) return false;
+    }
+    return true;
   };
   next: for (const given of steps) {
     let step = given;
     for (let at = result.length - 1; at >= result.length - FARTHEST && at >= 0 && isLoop(step); at--) {
       const partner = result[at];
       if (!isLoop(partner) || !sameShape(partner.spec.sizes, step.spec.sizes)) continue;
-      const one = joined(loop(partner), loop(step));
+      const [first, second] = [facts(partner), facts(step)];
+      if (!mayGain(first, second)) continue;
+      const canWait = noneAfter(at, (other) => inOrder(first, other));
+      if (!canWait && !noneAfter(at, (other) => inOrder(other, second))) continue;
+      const one = joined(loopOf(partner), loopOf(step));
       if (one === undefined) continue;
-      const between = result.slice(at + 1).filter((other) => other !== null);
-      const canWait = between.every((other) => !inOrder(partner, other));
-      if (!canWait && between.some((other) => inOrder(other, step))) continue;
       count(partner, -1);
       count(step, -1);
       step = stepOf(withoutUnread(one, (buffer) => (readers.get(buffer) ?? 0) > 0));

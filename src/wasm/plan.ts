@@ -57,7 +57,11 @@ export class Planner implements Planning {
     private readonly donated: readonly boolean[] = [],
   ) {
     for (const node of graph.nodes) {
-      for (const v of node.inputs) this.uses.set(v, [...(this.uses.get(v) ?? []), node]);
+      for (const v of node.inputs) {
+        const users = this.uses.get(v);
+        if (users === undefined) this.uses.set(v, [node]);
+        else users.push(node);
+      }
     }
     this.tables = graph.inputs.length + graph.nodes.filter(({ kernel }) => kernel === CAPTURED).length;
   }

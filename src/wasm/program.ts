@@ -21,12 +21,13 @@ import { layOut } from './arena.js';
 import { assemble, type Addresses, type Stage } from './assemble.js';
 import type { NullclineBackend } from './backend.js';
 import { F32X4, F64X2 } from './emit/lanes.js';
+import { readsOf } from './lives.js';
 import { lower } from './lower.js';
 import { HOST_FUNCTIONS } from './math/functions.js';
 import { describeProgram, withProgram } from './memory-errors.js';
 import { Planner } from './plan.js';
 import type { CallStep, Plan } from './steps.js';
-import { shareOut } from './threads/share-out.js';
+import { shareOut, type Donor } from './threads/share-out.js';
 import type { TeamProgram } from './threads/team.js';
 import { isContiguous, type BufferSlot, type View } from './views.js';
 
@@ -95,7 +96,7 @@ export class CompiledGraph {
       const base = arena.bytes === 0 ? 0 : this.allocate(arena.bytes);
       for (const [buffer, offset] of arena.offsets) this.fixed.set(buffer, base + offset);
       const constants = plan.constants.map((v) => this.upload(v));
-      const steps = team === undefined ? plan.steps : shareOut(plan.steps, team, precision / 8);
+      const steps = team === undefined ? plan.steps : shareOut(plan.steps, team, precision / 8, donorIn(plan));
       const addresses: Addresses = {
         table: this.table,
         fixed: (buffer) => (buffer.home === 'constant' ? constants[buffer.index] : (this.fixed.get(buffer) ?? 0)),
@@ -294,6 +295,18 @@ interface Bindings {
   readonly pointers: readonly number[];
   readonly context: RunContext;
   readonly primitives: readonly Primitive[];
+}
+
+/** The argument in whose place a result may be written. */
+function donorIn({ steps, donors, inputCount, capturedCount }: Plan): Donor {
+  const inputs = new Map<number, BufferSlot>();
+  for (const step of steps) {
+    for (const { buffer } of readsOf(step)) if (buffer.home === 'table') inputs.set(buffer.index, buffer);
+  }
+  return ({ home, index }) => {
+    const donor = home === 'table' ? donors[index - inputCount - capturedCount] : null;
+    return donor == null ? undefined : inputs.get(donor);
+  };
 }
 
 /** Is the view all of the buffer, in order? */

@@ -32,6 +32,7 @@ const UNCOMPILED = Symbol('uncompiled');
 
 export class RawWorkspace implements Workspace {
   readonly immediate = true;
+  readonly compiles = true;
   private readonly held: Held;
   private readonly programs = new Map<LoopProgram, RawProgram | typeof UNCOMPILED>();
 

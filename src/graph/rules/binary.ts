@@ -6,9 +6,23 @@
 import * as tf from '@tensorflow/tfjs';
 import { constant } from '../../core/constant.js';
 import type { Rule, RuleTable } from './rule.js';
-import { byParts, constantOf, isComplex, negative, times, unbroadcast, where, whereNot, type Tensor } from './tools.js';
-
-const { mul, div, add, sub, square } = tf;
+import {
+  add,
+  byParts,
+  constantOf,
+  div,
+  isComplex,
+  mul,
+  neg,
+  negative,
+  square,
+  sub,
+  times,
+  unbroadcast,
+  where,
+  whereNot,
+  type Tensor,
+} from './tools.js';
 
 /** Cotangents of `a` and `b` in the broadcast shape, before they are summed over what was stretched. */
 interface Pair {
@@ -33,7 +47,7 @@ function powerSlope(dy: Tensor, a: Tensor, b: Tensor): Tensor | null {
 
 const PAIRS: Readonly<Record<string, Pair>> = {
   Multiply: { a: (dy, _, b) => mul(dy, conjugate(b)), b: (dy, a) => mul(dy, conjugate(a)) },
-  RealDiv: { a: (dy, _, b) => div(dy, b), b: (dy, _, b, y) => tf.neg(mul(div(dy, b), y)) },
+  RealDiv: { a: (dy, _, b) => div(dy, b), b: (dy, _, b, y) => neg(mul(div(dy, b), y)) },
   Maximum: {
     a: (dy, a, b) => where(tf.greaterEqual(a, b), dy),
     b: (dy, a, b) => whereNot(tf.greaterEqual(a, b), dy),
@@ -57,9 +71,9 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   },
   Atan2: {
     a: (dy, a, b) => div(mul(dy, b), add(square(a), square(b))),
-    b: (dy, a, b) => tf.neg(div(mul(dy, a), add(square(a), square(b)))),
+    b: (dy, a, b) => neg(div(mul(dy, a), add(square(a), square(b)))),
   },
-  Mod: { a: (dy) => dy, b: (dy, a, b) => tf.neg(mul(dy, tf.floor(div(a, b)))) },
+  Mod: { a: (dy) => dy, b: (dy, a, b) => neg(mul(dy, tf.floor(div(a, b)))) },
 };
 
 const binary =

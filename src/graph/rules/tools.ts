@@ -16,6 +16,24 @@ export function kernel(name: string, inputs: KernelInputs, attrs: Attrs = {}): T
   return engineInternals().runKernel(name, inputs, attrs) as Tensor;
 }
 
+/** A kernel on floats as a function: tfjs's operation of that name serves all others, with its casts and checks. */
+const binary =
+  (name: string, otherwise: (a: Tensor, b: Tensor) => Tensor) =>
+  (a: Tensor, b: Tensor): Tensor =>
+    a.dtype === 'float32' && b.dtype === 'float32' ? kernel(name, { a, b }) : otherwise(a, b);
+const unary =
+  (name: string, otherwise: (x: Tensor) => Tensor) =>
+  (x: Tensor): Tensor =>
+    x.dtype === 'float32' ? kernel(name, { x }) : otherwise(x);
+
+export const add = binary('Add', tf.add);
+export const sub = binary('Sub', tf.sub);
+export const mul = binary('Multiply', tf.mul);
+export const div = binary('RealDiv', tf.div);
+export const neg = unary('Neg', tf.neg);
+export const square = unary('Square', tf.square);
+export const sqrt = unary('Sqrt', tf.sqrt);
+
 /** The one value of all elements, where the tensor is a constant of this trace that has one. */
 export function constantOf(x: Tensor): number | undefined {
   const trace = currentTrace();
@@ -31,20 +49,20 @@ export function byParts(x: Tensor, f: (part: Tensor) => Tensor): Tensor {
 
 /** `c x`, with all the digits of `c`. */
 export function times(x: Tensor, c: number): Tensor {
-  return c === 1 ? x : byParts(x, (part) => tf.mul(part, constant(c)));
+  return c === 1 ? x : byParts(x, (part) => mul(part, constant(c)));
 }
 
-export const negative = (x: Tensor): Tensor => byParts(x, (part) => tf.neg(part));
+export const negative = (x: Tensor): Tensor => byParts(x, neg);
 
 export const reshaped = (x: Tensor, shape: readonly number[]): Tensor =>
-  sameShape(x.shape, shape) ? x : tf.reshape(x, [...shape]);
+  sameShape(x.shape, shape) ? x : kernel('Reshape', { x }, { shape: [...shape] });
 
 /** The transpose of broadcasting from `shape`: one sum over every axis that was stretched. */
 export function unbroadcast(dy: Tensor, shape: readonly number[]): Tensor {
   if (sameShape(dy.shape, shape)) return dy;
   const added = dy.shape.length - shape.length;
   const axes = dy.shape.flatMap((n, i) => (i < added || (shape[i - added] === 1 && n !== 1) ? [i] : []));
-  const sum = axes.length === 0 ? dy : byParts(dy, (part) => tf.sum(part, axes, axes.some((i) => i >= added))); // prettier-ignore
+  const sum = axes.length === 0 ? dy : byParts(dy, (x) => kernel('Sum', { x }, { axis: axes, keepDims: axes.some((i) => i >= added) })); // prettier-ignore
   return reshaped(sum, shape);
 }
 

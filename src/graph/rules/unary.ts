@@ -7,9 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import { constant } from '../../core/constant.js';
 import type { Attrs } from '../engine.js';
 import type { Rule, RuleTable } from './rule.js';
-import { kernel, negative, times, where, zero, type Tensor } from './tools.js';
-
-const { mul, div, add, sub, square, sqrt } = tf;
+import { add, div, kernel, mul, neg, negative, sqrt, square, sub, times, where, zero, type Tensor } from './tools.js';
 
 /** Cotangent of `x`, given that of `y = f(x)`. */
 type Slope = (dy: Tensor, x: Tensor, y: Tensor, attrs: Attrs) => Tensor;
@@ -24,23 +22,23 @@ const SELU_SCALE_ALPHA = tf.backend_util.SELU_SCALEALPHA;
 
 const SLOPES: Readonly<Record<string, Slope>> = {
   Abs: (dy, x) => mul(dy, tf.sign(x)),
-  Acos: (dy, x) => tf.neg(div(dy, sqrt(oneMinusSquare(x)))),
+  Acos: (dy, x) => neg(div(dy, sqrt(oneMinusSquare(x)))),
   Acosh: (dy, x) => div(dy, sqrt(sub(square(x), one()))),
   Asin: (dy, x) => div(dy, sqrt(oneMinusSquare(x))),
   Asinh: (dy, x) => div(dy, sqrt(onePlusSquare(x))),
   Atan: (dy, x) => div(dy, onePlusSquare(x)),
   Atanh: (dy, x) => div(dy, oneMinusSquare(x)),
-  Cos: (dy, x) => tf.neg(mul(dy, tf.sin(x))),
+  Cos: (dy, x) => neg(mul(dy, tf.sin(x))),
   Cosh: (dy, x) => mul(dy, tf.sinh(x)),
   Elu: (dy, _, y) => kernel('EluGrad', { dy, y }),
-  Erf: (dy, x) => mul(times(dy, 2 / Math.sqrt(Math.PI)), tf.exp(tf.neg(square(x)))),
+  Erf: (dy, x) => mul(times(dy, 2 / Math.sqrt(Math.PI)), tf.exp(neg(square(x)))),
   Exp: (dy, _, y) => mul(dy, y),
   Expm1: (dy, _, y) => mul(dy, add(y, one())),
   LeakyRelu: (dy, x, _, { alpha }) => mul(dy, kernel('Step', { x }, { alpha })),
   Log: (dy, x) => div(dy, x),
   Log1p: (dy, x) => div(dy, add(x, one())),
   Neg: (dy) => negative(dy),
-  Reciprocal: (dy, _, y) => tf.neg(mul(dy, square(y))),
+  Reciprocal: (dy, _, y) => neg(mul(dy, square(y))),
   Relu: (dy, _, y) => mul(dy, kernel('Step', { x: y }, { alpha: 0 })),
   Relu6: (dy, x) => where(tf.logicalAnd(tf.greater(x, 0), tf.lessEqual(x, 6)), dy),
   Rsqrt: (dy, _, y) => mul(times(dy, -0.5), mul(y, square(y))),

@@ -5,6 +5,8 @@
  * of types, no second pass. The engine validates the module anyway.
  */
 
+import { KERNELS } from './kernel-cache.js';
+
 export const I32 = 0x7f;
 export const F32 = 0x7d;
 export const F64 = 0x7c;
@@ -38,6 +40,10 @@ export function signed(out: number[], n: number): void {
 
 const SIMD = 0xfd;
 const VOID = 0x40;
+
+type Piece = readonly number[] | Uint8Array;
+/** Bytes in pieces. */
+type Code = readonly Piece[];
 
 /** The code of one function. */
 export class Body {
@@ -101,11 +107,15 @@ export class Body {
   }
 
   simd(opcode: number): void {
-    this.bytes.push(SIMD);
-    unsigned(this.bytes, opcode);
+    if (opcode < 0x80) this.bytes.push(SIMD, opcode);
+    else this.bytes.push(SIMD, (opcode & 0x7f) | 0x80, opcode >>> 7); // all are below 2^14
   }
 
+  /** Does it call others, whose numbers differ from module to module? */
+  isLeaf = true;
+
   call(index: number): void {
+    this.isLeaf = false;
     this.bytes.push(0x10);
     unsigned(this.bytes, index);
   }
@@ -181,19 +191,31 @@ export class Body {
     return local;
   }
 
-  encode(): number[] {
-    const code: number[] = [];
-    unsigned(code, this.locals.length);
-    for (const type of this.locals) code.push(1, type);
-    const out: number[] = [];
-    unsigned(out, code.length + this.bytes.length + 1);
-    return append(append(out, code), [...this.bytes, 0x0b]);
+  /** Its parts: their length and the declarations of variables, then the instructions. */
+  encode(): Code {
+    const { locals, bytes } = this;
+    const declared: number[] = [];
+    let groups = 0;
+    for (let i = 0; i < locals.length;) {
+      let next = i + 1;
+      while (next < locals.length && locals[next] === locals[i]) next++;
+      unsigned(declared, next - i);
+      declared.push(locals[i]);
+      groups++;
+      i = next;
+    }
+    const count: number[] = [];
+    unsigned(count, groups);
+    const head: number[] = [];
+    unsigned(head, count.length + declared.length + bytes.length + 1);
+    return [head, count, declared, bytes, END];
   }
 }
 
-function append(out: number[], more: readonly number[]): number[] {
+const END: readonly number[] = [0x0b];
+
+function append(out: number[], more: readonly number[]): void {
   for (const byte of more) out.push(byte);
-  return out;
 }
 
 export const localExpr =
@@ -237,7 +259,7 @@ interface Signature {
 export class ModuleWriter {
   private readonly types = new Map<string, { index: number; signature: Signature }>();
   private readonly imported: { name: string; type: number }[] = [];
-  private readonly functions: { type: number; body: Body }[] = [];
+  private readonly functions: { type: number; code: Code }[] = [];
   private readonly exported: { name: string; index: number }[] = [];
   private readonly shared = new Map<string, number>();
 
@@ -274,7 +296,27 @@ export class ModuleWriter {
     const body = new Body(this, parameters);
     // Written first, so that the functions it calls get their indices before it does.
     write(body);
-    this.functions.push({ type: this.typeOf({ parameters, results }), body });
+    return this.add(key, parameters, results, body.encode());
+  }
+
+  /**
+   * The same for a function that its key says everything about: programs that a solver is made of have most of their loops and products
+   * in common, so what was written for one module serves the next.
+   */
+  kernel(key: string, parameters: readonly Type[], write: (b: Body) => void): number {
+    const known = this.shared.get(key);
+    if (known !== undefined) return known;
+    const written = KERNELS.get(key);
+    if (written !== undefined) return this.add(key, parameters, [], [written]);
+    const body = new Body(this, parameters);
+    write(body);
+    const code = body.encode();
+    if (body.isLeaf) KERNELS.add(key, joined(code));
+    return this.add(key, parameters, [], code);
+  }
+
+  private add(key: string, parameters: readonly Type[], results: readonly Type[], code: Code): number {
+    this.functions.push({ type: this.typeOf({ parameters, results }), code });
     const index = this.imported.length + this.functions.length - 1;
     this.shared.set(key, index);
     return index;
@@ -285,14 +327,19 @@ export class ModuleWriter {
   }
 
   encode(): Uint8Array<ArrayBuffer> {
-    const out: number[] = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    // Most of it is code: its pieces are copied once, each as a whole.
+    const pieces: Piece[] = [[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]];
+    const sectionOf = (id: number, count: number, content: Code): void => {
+      const counted: number[] = [];
+      unsigned(counted, count);
+      const head = [id];
+      unsigned(head, lengthOf(content) + counted.length);
+      pieces.push(head, counted, ...content);
+    };
     const section = (id: number, count: number, write: (bytes: number[]) => void): void => {
       const bytes: number[] = [];
-      unsigned(bytes, count);
       write(bytes);
-      out.push(id);
-      unsigned(out, bytes.length);
-      append(out, bytes);
+      sectionOf(id, count, [bytes]);
     };
     section(1, this.types.size, (bytes) => {
       for (const { signature } of this.types.values()) {
@@ -331,15 +378,25 @@ export class ModuleWriter {
         unsigned(bytes, index);
       }
     });
-    section(10, this.functions.length, (bytes) => {
-      this.functions.forEach(({ body }) => append(bytes, body.encode()));
-    });
-    return Uint8Array.from(out);
+    sectionOf(10, this.functions.length, this.functions.flatMap(({ code }) => code)); // prettier-ignore
+    return joined(pieces);
   }
 }
 
+const lengthOf = (pieces: Code): number => pieces.reduce((n, { length }) => n + length, 0);
+
+function joined(pieces: Code): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(lengthOf(pieces));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
 function name(out: number[], text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  unsigned(out, bytes.length);
-  append(out, [...bytes]);
+  // Our own names: plain ASCII.
+  unsigned(out, text.length);
+  for (let i = 0; i < text.length; i++) out.push(text.charCodeAt(i));
 }

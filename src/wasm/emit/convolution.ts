@@ -16,7 +16,7 @@ const CALL_FROM = 32;
 export function convolutionFunction(module: ModuleWriter, L: Lanes, spec: ConvolutionSpec): number {
   const key = `convolution ${L.bits} ${keyOf(spec)}`;
   const parameters = new Array<Type>(EXTRA + (spec.epilogue?.operands.length ?? 0)).fill(I32);
-  return module.function(key, parameters, [], (b) => {
+  return module.kernel(key, parameters, (b) => {
     new ConvolutionWriter(b, L, spec).write(key, parameters);
   });
 }
@@ -53,7 +53,7 @@ class ConvolutionWriter {
         new TileWriter(b, L, spec, tile, pointers).write();
         return;
       }
-      const index = b.module.function(`${key} ${JSON.stringify(tile)}`, parameters, [], (body) => {
+      const index = b.module.kernel(`${key} ${JSON.stringify(tile)}`, parameters, (body) => {
         new TileWriter(body, L, spec, tile, start).write();
       });
       for (const pointer of pointers) b.get(pointer);

@@ -62,8 +62,7 @@ const mulAdd =
 /** The sixteen bytes of a constant. */
 function vectorConst(bytes: Uint8Array): Expr {
   return (b) => {
-    b.simd(12);
-    for (const byte of bytes) b.bytes.push(byte);
+    b.bytes.push(0xfd, 12, ...bytes);
   };
 }
 

@@ -59,7 +59,7 @@ export function isDots(L: Lanes, { inner, columns, b, bPanels }: MatMulSpec): bo
 /** Parameters are the addresses of C, A, B and the operands of the epilogue. */
 export function matMulFunction(module: ModuleWriter, L: Lanes, spec: MatMulSpec): number {
   const extra = new Array<Type>(spec.epilogue?.operands.length ?? 0).fill(I32);
-  return module.function(`matmul ${L.bits} ${keyOf(spec)}`, [I32, I32, I32, ...extra], [], (b) => {
+  return module.kernel(`matmul ${L.bits} ${keyOf(spec)}`, [I32, I32, I32, ...extra], (b) => {
     if (spec.inner === 0) throw new Error('an empty sum has no product');
     if (isDots(L, spec)) new DotsWriter(b, L, spec).write();
     else new ColumnsWriter(b, L, spec).write();
@@ -199,7 +199,7 @@ class ColumnsWriter extends TileWriter {
     }
     const { rows: _, columns: __, ...same } = spec;
     const key = `tile ${L.bits} ${height} ${width} ${keyOf(same)}`;
-    const index = b.module.function(key, new Array<Type>(pointers.length).fill(I32), [], (body) => {
+    const index = b.module.kernel(key, new Array<Type>(pointers.length).fill(I32), (body) => {
       new ColumnsWriter(body, L, spec).inline(height, width, pointers.map((_, i) => i)); // prettier-ignore
     }); // prettier-ignore
     for (const pointer of pointers) b.get(pointer);

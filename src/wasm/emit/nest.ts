@@ -8,7 +8,7 @@
 import { bytesOfKind, load, store, type Kind } from './access.js';
 import { I32, i32, i32add, localExpr, type Body, type Expr, type ModuleWriter, type Type } from './assembler.js';
 import { BITS, shuffle, type Lanes } from './lanes.js';
-import { apply, constantVector, emitTerm, emitTerms, isHeavy, keyOf, type Term } from './terms.js';
+import { apply, constantVector, emitTerm, emitTerms, isHeavy, keyOf, operationsIn, type Term } from './terms.js';
 
 export interface Operand {
   readonly kind: Kind;
@@ -75,10 +75,17 @@ export function collapse(spec: NestSpec): NestSpec {
 export function nestFunction(module: ModuleWriter, L: Lanes, given: NestSpec): number {
   const spec = collapse(given);
   const parameters = new Array<Type>(resultsOf(spec).length + spec.operands.length).fill(I32);
-  return module.function(`nest ${L.bits} ${keyOf(spec)}`, parameters, [], (b) => {
+  return module.kernel(`nest ${L.bits} ${keyOf(spec)}`, parameters, (b) => {
     new NestWriter(b, L, spec).write();
   });
 }
+
+/** Vectors from which on a loop is unrolled, and from which on it is whatever its code. */
+const FEW = 8;
+const MANY = 64;
+/** Operations, loads among them, of which a round of a shorter loop does four or two. */
+const SHORT = 8;
+const LONG = 32;
 
 /** Addresses: one local per operand, the results' first. */
 type Pointers = readonly number[];
@@ -158,7 +165,7 @@ class NestWriter {
     const vectors = Math.floor(size / L.count);
     const rest = size % L.count;
     const moving = this.moving(axis, pointers);
-    const unroll = vectors >= 8 && !this.results.some(({ term }) => isHeavy(term)) ? 4 : 1;
+    const unroll = this.unrolled(vectors);
     const rounds = Math.floor(vectors / unroll);
     if (rounds > 0) {
       this.b.times(rounds, () => {
@@ -169,6 +176,16 @@ class NestWriter {
     const odd = vectors - rounds * unroll;
     for (let k = 0; k < odd; k++) body(moving, L.count, k * L.count);
     if (rest > 0) body(moving, rest, odd * L.count);
+  }
+
+  /** How many vectors to a round. Of a short loop the time to compile it counts, too. */
+  private unrolled(vectors: number): number {
+    if (vectors < FEW || this.results.some(({ term }) => isHeavy(term))) return 1;
+    if (vectors >= MANY) return 4;
+    const work = operationsIn(this.results.map(({ term }) => term));
+    const most = work <= SHORT ? 4 : work <= LONG ? 2 : 1;
+    // The rest would be as much code as the loop.
+    return vectors % most === 0 ? most : Math.min(most, 2);
   }
 
   /** The values of the terms on `lanes` elements along an axis, `offset` elements on. */

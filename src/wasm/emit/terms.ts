@@ -92,15 +92,44 @@ const isComparison = (op: string): op is Comparison => (COMPARISONS as readonly 
 export const hasOperation = (kind: Kind, op: string): boolean =>
   TABLES[kind].has(op) || (kind === 'float' && isMathFunction(op)) || (kind !== 'bool' && isComparison(op));
 
-/** What a kernel is shared by: JSON of what it computes that tells all numbers apart. */
-export function keyOf(spec: object): string {
-  return JSON.stringify(spec, (_, value: unknown) =>
-    typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)) ? (1 / value < 0 && value === 0 ? '-0' : String(value)) : value); // prettier-ignore
+/** What a kernel is shared by: text of what it computes that tells all numbers apart. */
+export function keyOf(spec: unknown): string {
+  if (typeof spec === 'number') return Object.is(spec, -0) ? '-0' : String(spec);
+  if (typeof spec !== 'object' || spec === null) return String(spec);
+  if (isTerm(spec)) return termText(spec);
+  if (Array.isArray(spec)) {
+    let text = '[';
+    for (const item of spec) text += `${keyOf(item)},`;
+    return text;
+  }
+  let text = '{';
+  for (const name in spec) text += `${name}:${keyOf((spec as Readonly<Record<string, unknown>>)[name])},`;
+  return text;
+}
+
+const isTerm = (x: object): x is Term => 'op' in x && 'args' in x;
+
+function termText({ kind, op, args, leaf, value }: Term): string {
+  if (op === 'load') return `${kind} ${leaf ?? 0}`;
+  if (op === 'const') return `${kind}(${keyOf(value)})`;
+  let text = `${kind} ${op}(`;
+  for (const arg of args) text += `${termText(arg)},`;
+  return `${text})`;
 }
 
 /** Is the term long enough that repeating it in a loop body gains nothing? */
 export function isHeavy(t: Term): boolean {
   return isMathFunction(t.op) || t.args.some(isHeavy);
+}
+
+/** Operations of terms; what they share counts once. */
+export function operationsIn(terms: readonly Term[], counted = new Set<Term>()): number {
+  for (const term of terms) {
+    if (term.op === 'const' || counted.has(term)) continue;
+    counted.add(term);
+    operationsIn(term.args, counted);
+  }
+  return counted.size;
 }
 
 /** Vector code for a term. `leaf` loads an operand; each operand is loaded once. */

@@ -10,13 +10,16 @@ import { collapse, resultsOf, type NestSpec, type Operand } from '../emit/nest.j
 import { tileAxis } from '../emit/convolution-tile.js';
 import { PANEL_ROWS, type MatMulSpec } from '../emit/matmul.js';
 import type { Term } from '../emit/terms.js';
+import { readsOf, writesOf } from '../lives.js';
 import { isMathFunction } from '../math/functions.js';
 import type { ConvolutionStep, MatMulStep, NestStep, RandomStep, Step } from '../steps.js';
-import type { View } from '../views.js';
+import type { BufferSlot, View } from '../views.js';
 
 /** Steps that are independent of each other: any order gives the same. */
 export interface ParallelStep {
   readonly type: 'parallel';
+  /** Does nothing that it reads lie where it may write? Then a part that was left half done can be computed again. */
+  readonly isRepeatable: boolean;
   /** Nanoseconds of one thread, roughly. */
   readonly cost: number;
   readonly parts: readonly (readonly PartStep[])[];
@@ -207,19 +210,29 @@ function chunks<T>(list: readonly T[], count: number): T[][] {
   return rangesOf(list.length, 1, count).map(({ begin, size }) => list.slice(begin, begin + size));
 }
 
+/** What a result may lie in the place of, besides itself: an argument that was donated. */
+export type Donor = (result: BufferSlot) => BufferSlot | undefined;
+
+function isRepeatable(group: readonly PartStep[], donorOf: Donor): boolean {
+  const written = group.flatMap(writesOf).flatMap((buffer) => [buffer, donorOf(buffer)]);
+  return group.flatMap(readsOf).every(({ buffer }) => !written.includes(buffer));
+}
+
 function inParts(
   group: readonly PartStep[],
   threads: number,
   worth: number,
   floatBytes: number,
+  donorOf: Donor,
 ): ParallelStep | undefined {
   const cost = group.length * costOf(group[0], floatBytes);
   if (cost < worth) return undefined;
   const wanted = Math.min(EACH * threads, Math.floor(cost / (LEAST * worth)));
-  if (group.length >= wanted) return { type: 'parallel', cost, parts: chunks(group, wanted) };
+  const what = { type: 'parallel', cost, isRepeatable: isRepeatable(group, donorOf) } as const;
+  if (group.length >= wanted) return { ...what, parts: chunks(group, wanted) };
   const each = Math.ceil(wanted / group.length);
   const parts = group.flatMap((step) => cut(step, each, floatBytes));
-  return parts.length > 1 ? { type: 'parallel', cost, parts: parts.map((part) => [part]) } : undefined;
+  return parts.length > 1 ? { ...what, parts: parts.map((part) => [part]) } : undefined;
 }
 
 /** The steps with those cut that take long enough. */
@@ -227,6 +240,7 @@ export function shareOut(
   steps: readonly Step[],
   { size, worth }: { readonly size: number; readonly worth: number },
   floatBytes: number,
+  donorOf: Donor = () => undefined,
 ): (Step | ParallelStep)[] {
   const result: (Step | ParallelStep)[] = [];
   for (let at = 0; at < steps.length;) {
@@ -241,7 +255,7 @@ export function shareOut(
       const products = group as MatMulStep[];
       for (let next = at + 1; next < steps.length && continues(products, steps[next]); next++) products.push(steps[next] as MatMulStep); // prettier-ignore
     }
-    const parallel = inParts(group, size, worth, floatBytes);
+    const parallel = inParts(group, size, worth, floatBytes, donorOf);
     if (parallel === undefined) result.push(...group);
     else result.push(parallel);
     at += group.length;

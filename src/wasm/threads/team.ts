@@ -4,9 +4,13 @@
  *
  * Parts are taken one by one, so a worker that has not started yet or sleeps delays nobody: the others take the parts. Only who
  * computes one is waited for. What a part computes does not depend on who that is.
+ *
+ * A worker that ends (out of memory, say) leaves the others to it: see {@link supervise}. What it had begun is computed again where
+ * nothing that the kernel reads was overwritten by it, and is an error where it was. Later jobs go on without it.
  */
 import { builtin } from '../../core/host.js';
 import { mod } from '../math/functions.js';
+import { supervise, type Ending, type EndMessage, type Supervision } from './supervisor.js';
 import { work, WORDS, type Failure, type ProgramMessage, type Setup } from './worker.js';
 
 type WorkerThreads = typeof import('node:worker_threads');
@@ -22,16 +26,28 @@ const WORKER_SPINS = 20_000;
 const WAKE = 20;
 /** How often the main thread looks whether the last parts are done before it sleeps. */
 const MAIN_SPINS = 20_000;
+/** Milliseconds that a worker may compute before the main thread asks whether anybody still watches it, ... */
+const QUIET = 1000;
+/** ... and that it waits for an answer, from a thread that has nothing else to do. */
+const SILENCE = 60_000;
+
+const MOST_PARTS = WORDS.end - WORDS.done;
+const MOST_WORKERS = (WORDS.done - WORDS.workers) / WORDS.each;
 
 export interface Job {
   readonly parts: number;
   /** Nanoseconds of one thread, roughly. */
   readonly cost: number;
+  /** Does computing a part again give the same, even after it was left half done? Not where it writes over what it reads. */
+  readonly isRepeatable: boolean;
 }
 
 interface Member {
-  readonly worker: Worker;
+  readonly index: number;
   readonly port: MessagePort;
+  /** Its words in the shared memory. */
+  readonly active: number;
+  readonly sleeping: number;
 }
 
 /** The jobs of one program. */
@@ -47,8 +63,11 @@ export class Team {
   private readonly members: Member[] = [];
   private readonly control: Int32Array;
   private readonly threads: WorkerThreads;
+  private readonly supervisor: Worker;
+  private readonly endings: MessagePort;
   private programs = 0;
-  private broken: Error | undefined;
+  /** Workers that are known to have ended. */
+  private ended = 0;
   /** Work since a worker was woken that was done while one slept. */
   private missed = 0;
 
@@ -56,29 +75,39 @@ export class Team {
    * @param memory - Shared; its first page is the team's.
    * @param size - How many threads, the main one included.
    * @param worth - Nanoseconds of one thread from which on a kernel is worth sharing out.
+   * @param warn - Told once when workers have ended.
    */
   constructor(
     memory: WebAssembly.Memory,
     readonly size: number,
     readonly worth: number,
+    private readonly warn: (message: string) => void = console.warn,
   ) {
     const threads = (this.threads = builtin('worker_threads') as WorkerThreads);
-    this.control = new Int32Array(memory.buffer, 0, 128);
+    this.control = new Int32Array(memory.buffer, 0, WORDS.end);
     this.control.fill(0);
-    // esbuild, and with it tsx, wraps functions in a helper that keeps their names; there is none in the worker.
-    const source = `const __name = (f) => f; (${work.toString()})(require('node:worker_threads'), ${mod.toString()})`;
-    for (let i = 1; i < size; i++) {
+    // esbuild, and with it tsx, wraps functions in a helper that keeps their names; there is none in a worker.
+    const sourceOf = (call: string): string => `const __name = (f) => f; ${call}`;
+    const source = sourceOf(`(${work.toString()})(require('node:worker_threads'), ${mod.toString()})`);
+    const setups: Setup[] = [];
+    for (let index = 0; index < Math.min(size - 1, MOST_WORKERS); index++) {
       const { port1, port2 } = new threads.MessageChannel();
-      const setup: Setup = { memory, port: port2, words: WORDS, spins: WORKER_SPINS };
-      // Without the options of this process: its loaders and preloaded files would be loaded there too.
-      const worker = new threads.Worker(source, { eval: true, workerData: setup, transferList: [port2], execArgv: [], name: `nullcline ${i}` }); // prettier-ignore
-      worker.unref();
+      setups.push({ memory, port: port2, words: WORDS, spins: WORKER_SPINS, index });
       port1.unref();
-      worker.on('error', (error: Error) => {
-        this.broken = error;
-      });
-      this.members.push({ worker, port: port1 });
+      const first = WORDS.workers + WORDS.each * index;
+      this.members.push({ index, port: port1, active: first + WORDS.active, sleeping: first + WORDS.sleeping });
     }
+    const { port1: endings, port2 } = new threads.MessageChannel();
+    this.endings = endings;
+    endings.unref();
+    const workerData: Supervision = { source, setups, words: WORDS, memory, port: port2 };
+    const transferList = [port2, ...setups.map(({ port }) => port)];
+    this.supervisor = new threads.Worker(sourceOf(`(${supervise.toString()})(require('node:worker_threads'))`), { eval: true, workerData, transferList, execArgv: [], name: 'nullcline' }); // prettier-ignore
+    this.supervisor.unref();
+    this.supervisor.on('error', (error: Error) => {
+      // Its workers end with it.
+      this.leave(`their supervisor failed: ${error.message}`);
+    });
   }
 
   /** Make a program known to all whose module exports the jobs as `job0`, `job1`, ... */
@@ -101,10 +130,14 @@ export class Team {
 
   /** End the workers; jobs that begin afterwards are the main thread's alone. */
   end(): void {
-    for (const { worker, port } of this.members.splice(0)) {
-      void worker.terminate();
-      port.close();
-    }
+    for (const { port } of this.members.splice(0)) port.close();
+    this.endings.close();
+    void this.supervisor.terminate();
+  }
+
+  /** End one of the workers, even in the middle of a part. */
+  endWorker(index: number): void {
+    this.supervisor.postMessage({ end: index } satisfies EndMessage);
   }
 
   private send(message: ProgramMessage): void {
@@ -112,11 +145,9 @@ export class Team {
     Atomics.add(this.control, WORDS.sent, 1);
   }
 
-  private run(program: number, job: number, { parts, cost }: Job, run: (part: number) => void): void {
-    if (this.broken !== undefined) {
-      throw new Error(`a worker thread has ended: ${this.broken.message}`, { cause: this.broken });
-    }
-    if (this.members.length === 0) {
+  private run(program: number, job: number, description: Job, run: (part: number) => void): void {
+    const { parts, cost, isRepeatable } = description;
+    if (this.members.length === 0 || parts > MOST_PARTS) {
       // Workers that have been ended may still be about to end: there must be nothing for them to take.
       for (let part = 0; part < parts; part++) run(part);
       return;
@@ -126,37 +157,90 @@ export class Team {
     control[WORDS.job] = job;
     control[WORDS.parts] = parts;
     control[WORDS.next] = 0;
-    Atomics.add(control, WORDS.signal, 1);
-    if (Atomics.load(control, WORDS.sleeping) > 0 && (this.missed += cost) >= WAKE * this.worth) {
+    const signal = Atomics.add(control, WORDS.signal, 1) + 1;
+    if (this.somebodySleeps() && (this.missed += cost) >= WAKE * this.worth) {
       this.missed = 0;
       Atomics.notify(control, WORDS.signal, parts - 1);
     }
     let part = 0;
     let failure: Failure | undefined;
     try {
-      while ((part = Atomics.add(control, WORDS.next, 1)) < parts) run(part);
+      while ((part = Atomics.add(control, WORDS.next, 1)) < parts) {
+        run(part);
+        control[WORDS.done + part] = signal;
+      }
     } catch (error) {
       failure = { part, error };
     }
     // A worker that comes later sees that there is nothing to do; those that came before are waited for.
     Atomics.add(control, WORDS.signal, 1);
-    this.wait();
+    for (const member of this.members) this.wait(member);
+    const hasEnded = Atomics.load(control, WORDS.ended) !== this.ended;
+    const reasons = hasEnded ? this.bury() : '';
     if (control[WORDS.failed] > 0) failure = this.firstFailure(failure);
     if (failure !== undefined) throw failure.error;
+    if (!hasEnded) return;
+    for (let left = 0; left < parts; left++) {
+      if (control[WORDS.done + left] === signal) continue;
+      if (!isRepeatable) {
+        throw new Error(`${reasons} in the middle of a kernel that writes over its operands (program ${program}, job ${job}, part ${left} of ${parts}): its results are lost. Call it again; arguments that were donated to it are lost, too`); // prettier-ignore
+      }
+      run(left);
+    }
   }
 
-  private wait(): void {
+  private somebodySleeps(): boolean {
+    for (const { sleeping } of this.members) if (Atomics.load(this.control, sleeping) === 1) return true;
+    return false;
+  }
+
+  /** Until the worker is not computing, or has ended. */
+  private wait({ active, index }: Member): void {
     const { control } = this;
     for (let looked = 0; looked < MAIN_SPINS; looked++) {
-      if (Atomics.load(control, WORDS.active) === 0) return;
+      if (Atomics.load(control, active) === 0) return;
     }
     Atomics.store(control, WORDS.waiting, 1);
-    for (;;) {
-      const active = Atomics.load(control, WORDS.active);
-      if (active === 0) break;
-      Atomics.wait(control, WORDS.active, active);
+    let silentSince = Infinity;
+    while (Atomics.load(control, active) === 1) {
+      if (Atomics.wait(control, active, 1, QUIET) !== 'timed-out') continue;
+      // It may well be computing. What must not be is that nobody would tell of its end.
+      const now = performance.now();
+      if (Atomics.load(control, WORDS.asked) === Atomics.load(control, WORDS.answered)) {
+        Atomics.add(control, WORDS.asked, 1);
+        Atomics.notify(control, WORDS.asked);
+        silentSince = now;
+      } else if (now - silentSince > SILENCE) {
+        const message = `worker thread ${index + 1} and its supervisor give no sign of life (program ${control[WORDS.program]}, job ${control[WORDS.job]})`; // prettier-ignore
+        this.leave(message);
+        throw new Error(message);
+      }
     }
     Atomics.store(control, WORDS.waiting, 0);
+  }
+
+  /** Part with the workers that have ended, and say so. */
+  private bury(): string {
+    const texts: string[] = [];
+    for (;;) {
+      const received = this.threads.receiveMessageOnPort(this.endings) as { message: Ending } | undefined;
+      if (received === undefined) break;
+      const { index, reason } = received.message;
+      this.ended++;
+      texts.push(`worker thread ${index + 1} ended (${reason})`);
+      const at = this.members.findIndex((member) => member.index === index);
+      if (at >= 0) this.members.splice(at, 1)[0].port.close();
+    }
+    const text = texts.join('; ');
+    this.warn(`nullcline: ${text}; ${this.members.length + 1} of ${this.size} threads go on`);
+    return text;
+  }
+
+  /** Go on without any worker. */
+  private leave(reason: string): void {
+    if (this.members.length === 0) return;
+    this.end();
+    this.warn(`nullcline: ${reason}; one thread goes on`);
   }
 
   /** The error of the first part, as one thread would have met it. */

@@ -5,7 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 
 /**
- * Where the threads agree on what is to be done: numbers of 32-bit words in the first page of the memory, where no block
+ * Where the threads agree on what is to be done: numbers of 32-bit words in the first 16 KiB of the memory, where no block
  * ever lies. What different threads write stands in different cache lines.
  */
 export const WORDS = {
@@ -19,14 +19,23 @@ export const WORDS = {
   sent: 20,
   /** The next part that nobody has taken. */
   next: 32,
-  /** Workers that may still take or compute parts of the present job. The main thread sleeps on it, ... */
-  active: 48,
-  /** ... and then this is 1. */
+  /** Is the main thread asleep until a worker is no longer active? */
   waiting: 64,
-  /** Workers that have to be woken. */
-  sleeping: 80,
+  /** Workers that have ended. */
+  ended: 80,
+  /** Grows by one when the main thread asks the supervisor for a sign of life, and when that has given one. */
+  asked: 88,
+  answered: 89,
   /** Parts that threw an error. */
   failed: 96,
+  /** From here on `each` words for each worker: may it still take or compute parts of the present job, and does it sleep? */
+  workers: 128,
+  each: 8,
+  active: 0,
+  sleeping: 1,
+  /** From here on a word for each part: the signal of the job in which it was computed. */
+  done: 2048,
+  end: 4096,
 } as const;
 
 export interface Setup {
@@ -35,6 +44,8 @@ export interface Setup {
   readonly words: typeof WORDS;
   /** How often to look for a job before going to sleep. */
   readonly spins: number;
+  /** Its number, from 0. */
+  readonly index: number;
 }
 
 /** A program that the workers are to know from now on, or, without its module, to forget. */
@@ -57,8 +68,10 @@ interface Threads {
 
 /** Take part in one job after the other, until the thread is ended. */
 export function work(threads: Threads, mod: (x: number, y: number) => number): void {
-  const { memory, port, words, spins } = threads.workerData as Setup;
-  const control = new Int32Array(memory.buffer, 0, 128);
+  const { memory, port, words, spins, index } = threads.workerData as Setup;
+  const control = new Int32Array(memory.buffer, 0, words.end);
+  const active = words.workers + words.each * index + words.active;
+  const sleeping = words.workers + words.each * index + words.sleeping;
   // The other functions of the host are in no part that is shared out.
   const { sin, cos, tan, pow } = Math;
   const refuse = (): never => {
@@ -74,14 +87,14 @@ export function work(threads: Threads, mod: (x: number, y: number) => number): v
     for (let looked = 0; signal === seen || (signal & 1) === 0; looked++) {
       if (looked >= spins) {
         // Whoever begins a job after this line sees that somebody sleeps; who did so before has changed the signal.
-        Atomics.add(control, words.sleeping, 1);
+        Atomics.store(control, sleeping, 1);
         Atomics.wait(control, words.signal, signal);
-        Atomics.sub(control, words.sleeping, 1);
+        Atomics.store(control, sleeping, 0);
         looked = 0;
       }
       signal = Atomics.load(control, words.signal);
     }
-    Atomics.add(control, words.active, 1);
+    Atomics.store(control, active, 1);
     // From here on no job ends or begins without us; the one seen above may have ended before.
     seen = Atomics.load(control, words.signal);
     if ((seen & 1) === 1) {
@@ -104,13 +117,16 @@ export function work(threads: Threads, mod: (x: number, y: number) => number): v
         }
         const run = exports[`job${control[words.job]}`] as Job;
         const parts = control[words.parts];
-        while ((part = Atomics.add(control, words.next, 1)) < parts) run(part);
+        while ((part = Atomics.add(control, words.next, 1)) < parts) {
+          run(part);
+          Atomics.store(control, words.done + part, seen);
+        }
       } catch (error) {
         port.postMessage({ part, error } satisfies Failure);
         Atomics.add(control, words.failed, 1);
       }
     }
-    Atomics.sub(control, words.active, 1);
-    if (Atomics.load(control, words.waiting) === 1) Atomics.notify(control, words.active);
+    Atomics.store(control, active, 0);
+    if (Atomics.load(control, words.waiting) === 1) Atomics.notify(control, active);
   }
 }

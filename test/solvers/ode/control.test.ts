@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { decide, firstProbe, initialMemory, startingStep, type PidController } from '../../../solvers/ode/control.js';
+import { decide, initialMemory, startingStep, type PidController } from '../../../solvers/ode/control.js';
 import { errorTerm } from '../../../solvers/ode/tableau.js';
 import { BS3, DOPRI5, HEUN, TSIT5 } from '../../../solvers/ode/tableaus.js';
 
@@ -35,11 +35,6 @@ describe('step-size control', () => {
   it('an error that is not a number rejects and shrinks as far as allowed', () => {
     expect(decide(integral, 5, NaN, initialMemory)).to.deep.include({ accepted: false, factor: 0.2 });
     expect(decide(integral, 5, Infinity, initialMemory)).to.deep.include({ accepted: false, factor: 0.2 });
-  });
-
-  it('the probe moves the state by a hundredth, after Hairer, Norsett and Wanner', () => {
-    expect(firstProbe(2, 4)).to.equal(0.005);
-    expect(firstProbe(1e-6, 4)).to.equal(1e-6);
   });
 
   describe('starting step', () => {

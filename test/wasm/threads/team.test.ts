@@ -40,8 +40,8 @@ function withTeam(size: number, use: (fixture: Fixture) => void): void {
 const PATIENCE = 30_000;
 
 /** The program on the team, the main thread waiting before each part that it computes itself until that is so. */
-function programOf({ heap, team }: Fixture, module: WebAssembly.Module, parts: number, isTime = (): boolean => true) {
-  const program = team.program(module, [{ parts, cost: 1 }]);
+function programOf({ heap, team }: Fixture, module: WebAssembly.Module, parts: number, isTime = (): boolean => true, isRepeatable = true) {
+  const program = team.program(module, [{ parts, cost: 1, isRepeatable }]);
   const { exports } = new WebAssembly.Instance(module, { host: { memory: heap.memory } });
   const counted = { ...program, own: 0 };
   program.link({
@@ -129,7 +129,7 @@ describe('a team of threads', function () {
   it('throws what a worker met and the main thread did not', () => {
     withTeam(2, (fixture) => {
       const { heap, team } = fixture;
-      const program = team.program(failing(0), [{ parts: 2, cost: 1 }]);
+      const program = team.program(failing(0), [{ parts: 2, cost: 1, isRepeatable: true }]);
       program.link({
         job0: () => {
           for (const end = performance.now() + PATIENCE; heap.i32[WORDS.failed] === 0 && performance.now() < end;);

@@ -4,7 +4,7 @@
  *
  * Y. Rubanova, R. T. Q. Chen, D. Duvenaud, Latent ODEs for Irregularly-Sampled Time Series, NeurIPS 2019.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../src/core/constant.js';
 import { uniformInit, type Initialiser } from '../src/core/initialisers.js';
 import { applyChild, parameterLength, type Empty, type Layer } from '../src/core/layer.js';

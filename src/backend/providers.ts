@@ -1,7 +1,7 @@
 /**
  * The backends there are: a row for each, from which choosing, loading and reporting work.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { BackendError, isAbsent, messageOf } from './errors.js';
 import { availableThreads } from '../core/host.js';
 import { correctWasmKernels, lendKernels } from './lend.js';

@@ -1,7 +1,7 @@
 /**
  * Choosing a tfjs backend by name, loading its package on demand.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions, positiveInteger, z } from '../core/options.js';
 import { BackendError, messageOf } from './errors.js';
 import { AUTOMATIC, importPeer, PROVIDERS, start, type BackendName, type Import, type Started } from './providers.js';

@@ -1,7 +1,7 @@
 /**
  * A graph recorded again, as part of the trace that is going on.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { CAPTURED, CONSTANT, INPUT, PRIMITIVE, type CapturedAttrs, type ConstantAttrs, type Graph, type Value } from './graph.js'; // prettier-ignore
 import type { PrimitiveAttrs } from './primitive.js';
 import type { Trace } from './trace.js';

@@ -1,7 +1,7 @@
 /**
  * Kernels that move elements about: each is undone by moving the cotangents back.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Attrs } from '../engine.js';
 import type { Rule, RuleTable } from './rule.js';
 import { byParts, dilated, kernel, linear, reshaped, through, type Inputs, type Tensor } from './tools.js';

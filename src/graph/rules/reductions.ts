@@ -3,7 +3,7 @@
  *
  * All entries equal to a maximum or minimum receive its whole cotangent, as in tfjs.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import { sizeOf } from '../graph.js';
 import type { Rule, RuleTable } from './rule.js';

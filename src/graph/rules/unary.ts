@@ -3,7 +3,7 @@
  *
  * Where the slope is cheaper in terms of the result, it is written so; at a kink it is what tfjs has (0 for relu at 0).
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import type { Attrs } from '../engine.js';
 import type { Rule, RuleTable } from './rule.js';

@@ -1,7 +1,7 @@
 /**
  * Keras models of tfjs as layers.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyLayer, Layer } from '../../core/layer.js';
 import { keyOption, parseOptions, z } from '../../core/options.js';
 import { key as makeKey, type Key } from '../../core/random.js';

@@ -1,7 +1,7 @@
 /**
  * What each layer of Keras becomes here: a table.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import { testMode, type AnyLayer } from '../../core/layer.js';
 import type { StateTree, Tensor, Tree } from '../../core/tree.js';

@@ -2,7 +2,7 @@
  * One layer of a tfjs Layers (Keras) model as the conversion sees it: its name, its configuration, read with checks, and
  * its weights.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { AnyLayer } from '../../core/layer.js';
 import type { Key } from '../../core/random.js';
 import { isRecord, type StateTree, type Tensor, type Tree } from '../../core/tree.js';

@@ -1,6 +1,7 @@
 /**
  * Which function computes a node on which backend.
  */
+import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { findHostKernel } from '../core/host-kernel.js';
 import { scopeNote } from '../core/scope.js';

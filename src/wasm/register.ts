@@ -1,6 +1,7 @@
 /**
  * Making the compiled backend known to tfjs, once per engine: both builds of this package share what is registered here.
  */
+import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { storesDoubles } from '../core/floats.js';
 import { engineInternals } from '../graph/engine.js';

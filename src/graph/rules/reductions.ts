@@ -84,4 +84,7 @@ export const REDUCTIONS: RuleTable = {
   Softmax: ({ outputs: [y], dys: [dy], attrs }) => ({
     logits: () => tf.mul(tf.sub(dy, tf.sum(tf.mul(dy, y), attrs.dim as number, true)), y),
   }),
+  LogSoftmax: ({ outputs: [y], dys: [dy], attrs }) => ({
+    logits: () => tf.sub(dy, tf.mul(tf.sum(dy, attrs.axis as number, true), tf.exp(y))),
+  }),
 };

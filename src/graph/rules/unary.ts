@@ -65,7 +65,8 @@ const unary =
   ({ inputs, outputs: [y], dys: [dy], attrs }) => ({ x: () => slope(dy, inputs.x, y, attrs) });
 
 /** Constant between jumps. */
-const STEPS = 'Floor Ceil Round Sign Step FloorDiv IsNan IsInf IsFinite ZerosLike OnesLike OneHot ArgMax ArgMin';
+const STEPS =
+  'Floor Ceil Round Sign Step FloorDiv IsNan IsInf IsFinite ZerosLike OnesLike OneHot ArgMax ArgMin GreaterEqual';
 
 export const UNARY: RuleTable = {
   ...Object.fromEntries(Object.entries(SLOPES).map(([name, slope]) => [name, unary(slope)])),

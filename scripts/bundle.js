@@ -4,7 +4,7 @@
  * get the same copy, and Node need not read through any of it for the names. Bundlers and browsers take dist/esm itself, of which
  * they leave out what is not used.
  */
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rollup } from 'rollup';
@@ -32,19 +32,9 @@ function chunkOf(id) {
 const plugin = {
   name: 'nullcline',
   resolveId: (id) => (id === 'zod' ? ZOD : null),
-  /** With the map to the TypeScript, where there is one. */
-  load(id) {
-    const map = `${id}.map`;
-    return existsSync(map) ? { code: readFileSync(id, 'utf8'), map: readFileSync(map, 'utf8') } : null;
-  },
   /** What is loaded later is required too, but for the one package that is an ES module. */
   renderDynamicImport: ({ targetModuleId: id }) =>
     id === null || id === 'webgpu' ? null : { left: 'Promise.resolve().then(() => require(', right: '))' },
-  /** The sources of zod are not in this package, so a map of it would lead nowhere. */
-  generateBundle(_, files) {
-    files['zod.js'].code = files['zod.js'].code.replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n');
-    delete files['zod.js.map'];
-  },
 };
 
 /** A warning about this package fails the build: there is none that can be left alone. */
@@ -76,8 +66,6 @@ export async function bundle() {
     chunkFileNames: '[name].js',
     manualChunks: chunkOf,
     banner: ({ name }) => (name === 'zod' ? `/*\n${readFileSync(join(dirname(ZOD), 'LICENSE'), 'utf8').trim()}\n*/` : ''), // prettier-ignore
-    sourcemap: true,
-    sourcemapExcludeSources: true,
   });
   await build.close();
   // The package is "type": "module"; below this file it is not.

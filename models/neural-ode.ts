@@ -3,7 +3,7 @@
  *
  * R. T. Q. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, Neural Ordinary Differential Equations, NeurIPS 2018.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { applyChild, type Layer } from '../src/core/layer.js';
 import { defineLayer } from '../src/core/print.js';
 import { isRecord, leaves, type StateTree, type Tensor, type Tree } from '../src/core/tree.js';

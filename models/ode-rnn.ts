@@ -4,7 +4,7 @@
  *
  * Y. Rubanova, R. T. Q. Chen, D. Duvenaud, Latent ODEs for Irregularly-Sampled Time Series, NeurIPS 2019.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../src/core/constant.js';
 import { uniformInit, type Initialiser } from '../src/core/initialisers.js';
 import { applyChild, parameterLength, type Empty, type Layer } from '../src/core/layer.js';
@@ -121,7 +121,7 @@ export function odeRNN<
         cell.check(ps.cell, st.cell, x);
         const inputs = cell.project(tf.transpose(x, [1, 0, 2]), ps.cell);
         const clock = byTime(times);
-        const durations = tf.sub(clock, tf.concat([clock.slice(0, 1), clock.slice(0, clock.shape[0] - 1)]));
+        const durations = tf.sub(clock, tf.concat([tf.slice(clock, 0, 1), tf.slice(clock, 0, clock.shape[0] - 1)]));
         const [first, after] = cell.start(x.shape[0], ps.cell, st.cell);
         const mask = observed === undefined ? {} : { seen: byTime(tf.cast(observed, 'float32')) };
         const [last, all] = scan(

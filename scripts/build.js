@@ -1,22 +1,18 @@
-/** Compile the package twice: ES modules to dist/esm, CommonJS to dist/cjs. */
-import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+/** Compile the package to dist/esm, and bundle that for Node to dist/cjs and dist/node. */
+import { existsSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { bundle } from './bundle.js';
 import { root, run, tool } from './tools.js';
 
 // A file that no longer exists in the sources must not stay in the package.
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 
-for (const project of ['tsconfig.json', 'tsconfig.cjs.json']) {
-  const { code } = await run(tool('tsc', '-p', project));
-  if (code !== 0) {
-    console.error(`build: tsc -p ${project} failed`);
-    process.exit(code);
-  }
+const { code } = await run(tool('tsc', '-p', 'tsconfig.json'));
+if (code !== 0) {
+  console.error('build: tsc failed');
+  process.exit(code);
 }
-
-// The package is "type": "module"; below this file it is not.
-mkdirSync(join(root, 'dist/cjs'), { recursive: true });
-writeFileSync(join(root, 'dist/cjs/package.json'), '{ "type": "commonjs" }\n');
+await bundle();
 
 // Notebooks in this repository import 'nullcline' as everywhere else. Node finds a package from within itself, but the
 // TypeScript of tslab looks in node_modules only.

@@ -1,11 +1,13 @@
 /**
  * Check what a user would install: pack it, lint the tarball (publint, attw), look through its list of files, install it
- * into an empty project and train three steps there as an ES module, as CommonJS and in tslab. The three must print the
- * same losses. `npm run check:package -- --keep` leaves the project for a look.
+ * into an empty project and train three steps there as an ES module, as CommonJS, in tslab and from bundles for Node and for
+ * browsers. All must print the same losses. Then a project that has nothing else of tfjs than what npm installs by itself.
+ * `npm run check:package -- --keep` leaves the projects for a look.
  */
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 import { record, root, run, tool } from './tools.js';
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -64,21 +66,59 @@ function writeProject() {
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['training.mts', 'training.cts'] })); // prettier-ignore
   const source = join(root, 'test/package/training.ts');
   for (const name of ['training.mts', 'training.cts', 'cells.ts']) copyFileSync(source, join(folder, name));
+  copyFileSync(join(root, 'test/package/both.mjs'), join(folder, 'both.mjs'));
   copyFileSync(join(root, 'scripts/tslab.js'), join(folder, 'tslab.mjs'));
-  writeFileSync(
-    join(folder, 'both.mjs'),
-    // What one copy of the package makes, the other must take.
-    `import { createRequire } from 'node:module';
-import * as tf from '@tensorflow/tfjs';
-import * as esm from 'nullcline';
-const cjs = createRequire(import.meta.url)('nullcline');
-const model = cjs.chain(esm.dense(2, 3, 'tanh'), cjs.dense(3, 1));
-const [ps, st] = esm.setup(cjs.key(0), model);
-const loss = (p) => esm.apply(model, tf.ones([4, 2]), p, st)[0].square().sum();
-const [a, b] = [esm, cjs].map((copy) => copy.ravel(copy.valueAndGrad(loss)(ps).grad)[0].dataSync());
-if (a.length !== 13 || a.some((g, i) => g !== b[i])) throw new Error('the two builds differ');
-`,
-  );
+}
+
+/** A second project, with the package alone. */
+const alone = mkdtempSync(join(tmpdir(), 'nullcline-alone-'));
+
+function writeAlone() {
+  writeFileSync(join(alone, 'package.json'), '{ "name": "alone", "version": "1.0.0", "private": true }\n');
+  copyFileSync(join(root, 'test/package/core.mjs'), join(alone, 'core.mjs'));
+  // The types of tfjs-core have none of the methods that all of tfjs adds.
+  const text = readFileSync(join(root, 'test/package/training.ts'), 'utf8');
+  const changed = text.replace("'@tensorflow/tfjs'", "'@tensorflow/tfjs-core'").replace('.asScalar()', '');
+  writeFileSync(join(alone, 'training.mts'), changed);
+  const options = { target: 'ES2022', module: 'NodeNext', strict: true, skipLibCheck: true, types: [] };
+  const compilerOptions = { ...options, lib: ['ES2022', 'DOM'] };
+  writeFileSync(join(alone, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['training.mts'] }));
+}
+
+/** Bundle a program of the project; the text of the bundle. */
+async function bundled(source, options) {
+  const { outputFiles, errors, warnings } = await build({ absWorkingDir: folder, bundle: true, format: 'esm', write: false, outdir: folder, logLevel: 'silent', ...source, ...options }); // prettier-ignore
+  const [message] = [...errors, ...warnings];
+  if (message !== undefined) throw new Error(message.text);
+  return outputFiles[0].text;
+}
+
+/** The losses that the training prints from a bundle with all of its dependencies. */
+async function fromBundle(platform) {
+  const file = join(folder, `bundle-${platform}.${platform === 'node' ? 'cjs' : 'mjs'}`);
+  const format = platform === 'node' ? 'cjs' : 'esm';
+  // Backends that are not installed are left to the time when they are asked for.
+  const external = Object.keys(manifest.peerDependenciesMeta).filter((name) => !existsSync(join(folder, 'node_modules', name))); // prettier-ignore
+  // To tfjs a worker of a browser is what has this name.
+  const banner = platform === 'node' ? {} : { banner: { js: 'globalThis.WorkerGlobalScope = class {};' } };
+  const options = { platform, format, external, ...banner };
+  writeFileSync(file, await bundled({ entryPoints: ['training.mjs'] }, options));
+  return losses([process.execPath, file]);
+}
+
+/** Who imports one function gets no other room with it, and of this one only what the function uses. */
+async function leavesOut() {
+  const used = async (contents) => {
+    const packages = ['@tensorflow/*', 'zod', 'ml-matrix', 'webgpu'];
+    const text = await bundled({ stdin: { contents, resolveDir: folder } }, { minify: true, platform: 'browser', external: packages }); // prettier-ignore
+    return text.length;
+  };
+  const [few, all] = [
+    await used("import { dense } from 'nullcline'; console.log(dense);"),
+    await used("import * as all from 'nullcline'; console.log(all);"),
+  ];
+  if (few > all / 10) throw new Error(`one layer takes ${few} of ${all} bytes`);
+  return `one layer takes ${few} of ${all} bytes`;
 }
 
 /** @param {string[]} command */
@@ -116,9 +156,14 @@ try {
         async () => (printed[label] = await losses([process.execPath, ...command])),
       );
     }
+    for (const platform of ['node', 'browser']) {
+      const label = `a bundle for ${platform === 'node' ? 'Node' : 'browsers'}`;
+      await check(`three steps from ${label}`, async () => void (printed[label] = await fromBundle(platform)));
+    }
+    await check('bundles leave out what is not used', leavesOut);
     await check('same losses everywhere', async () => {
       const different = new Set(Object.values(printed));
-      if (different.size !== 1 || Object.keys(printed).length !== 3) throw new Error(JSON.stringify(printed, null, 2));
+      if (different.size !== 1 || Object.keys(printed).length !== 5) throw new Error(JSON.stringify(printed, null, 2));
     });
     await check('the program of the README', async () => {
       const [, program, expected] = /```js\n(.*?)```\s+```text\n(.*?)```/s.exec(readme) ?? [];
@@ -128,11 +173,25 @@ try {
       const lines = (text) => text.trim().split('\n').map((line) => line.trimEnd()).join('\n'); // prettier-ignore
       if (lines(found) !== lines(expected)) throw new Error(`printed\n${found}\ninstead of\n${expected}`);
     });
-    await check('both builds in one process', async () => void (await output([process.execPath, 'both.mjs'])));
+    await check('import and require give one copy', async () => void (await output([process.execPath, 'both.mjs'])));
+  }
+  const installedAlone = await check('install the package alone', async () => {
+    writeAlone();
+    await output(npm('install', tarball), alone);
+    const others = ['tfjs', 'tfjs-layers', 'tfjs-backend-webgl'].filter((name) => existsSync(join(alone, 'node_modules/@tensorflow', name))); // prettier-ignore
+    if (others.length > 0) throw new Error(`it brought ${others.join(', ')}`);
+  });
+  if (installedAlone) {
+    await check('gradients on tfjs-core', async () => void (await output([process.execPath, 'core.mjs'], alone)));
+    await check('types on tfjs-core', async () => void (await output(tool('tsc', '-p', alone))));
+    await check('three steps on tfjs-core', async () => {
+      const [line] = (await output([process.execPath, 'training.mjs'], alone)).split('\n').slice(-1);
+      if (!line.startsWith('losses ')) throw new Error('no losses printed');
+    });
   }
   exitCode = failures === 0 ? 0 : 1;
 } finally {
-  if (process.argv.includes('--keep')) console.log(`kept ${folder}`);
-  else rmSync(folder, { recursive: true, force: true });
+  if (process.argv.includes('--keep')) console.log(`kept ${folder} and ${alone}`);
+  else for (const project of [folder, alone]) rmSync(project, { recursive: true, force: true });
 }
 process.exit(exitCode);

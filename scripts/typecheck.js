@@ -6,7 +6,7 @@
 import { run, tool } from './tools.js';
 
 let failed = false;
-for (const project of ['tsconfig.json', 'tsconfig.cjs.json', 'tsconfig.test.json']) {
+for (const project of ['tsconfig.json', 'tsconfig.test.json']) {
   const { code } = await run(tool('tsc', '--noEmit', '-p', project));
   if (code !== 0) console.error(`typecheck: ${project} failed`);
   failed ||= code !== 0;

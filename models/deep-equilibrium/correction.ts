@@ -3,7 +3,7 @@
  *
  * S. Bai, Z. Geng, Y. Savani, J. Z. Kolter, Deep Equilibrium Optical Flow Estimation, CVPR 2022.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import { numberThat, oneOf, parseOptions, z } from '../../src/core/options.js';
 import type { Tensor, Tree } from '../../src/core/tree.js';

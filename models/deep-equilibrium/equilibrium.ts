@@ -1,7 +1,7 @@
 /**
  * A layer whose output is a fixed point of another layer: the one mechanism behind all deep equilibrium models.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { ravel } from '../../src/core/flatten.js';
 import { applyChild, type Layer } from '../../src/core/layer.js';
 import { defineLayer } from '../../src/core/print.js';

@@ -2,7 +2,7 @@
  * What the Jacobian of the layer at the equilibrium says: its size, which regularisation keeps small, and its spectral
  * radius.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { normal, split, type Key } from '../../src/core/random.js';
 import type { Tensor } from '../../src/core/tree.js';
 import { runOnce } from '../../src/graph/compile.js';

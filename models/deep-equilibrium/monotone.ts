@@ -7,7 +7,7 @@
  * exactly one
  * solution.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import type { Layer } from '../../src/core/layer.js';
 import { glorotUniform, zerosInit } from '../../src/core/initialisers.js';

@@ -3,7 +3,7 @@
  *
  * S. Bai, V. Koltun, J. Z. Kolter, Multiscale Deep Equilibrium Models, NeurIPS 2020.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { applyChild, type AnyLayer, type Empty, type Layer } from '../../src/core/layer.js';
 import { defineLayer } from '../../src/core/print.js';
 import { split, type Key } from '../../src/core/random.js';

@@ -5,7 +5,7 @@
  * Rackauckas,
  * Continuous Deep Equilibrium Models: Training Neural ODEs Faster by Integrating Them to Infinity, HPEC 2023.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Empty, Layer } from '../../src/core/layer.js';
 import type { StateTree, Tensor, Tree } from '../../src/core/tree.js';
 import { equilibriumLayer, firstTensor, type EquilibriumParameters, type EquilibriumState } from './equilibrium.js';

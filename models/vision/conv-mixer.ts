@@ -1,7 +1,7 @@
 /**
  * A. Trockman and J. Z. Kolter, Patches are all you need?, TMLR 2023.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions, positiveInteger, z } from '../../src/core/options.js';
 import type { Tensor } from '../../src/core/tree.js';
 import { checkSize } from '../../src/layers/check.js';

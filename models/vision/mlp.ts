@@ -10,7 +10,7 @@ import { skipConnection } from '../../src/layers/containers.js';
 import { dense } from '../../src/layers/dense.js';
 import { dropout } from '../../src/layers/dropout.js';
 import type { NamedParts } from '../../src/layers/types.js';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { dropoutRate, numbered, sequence, type Network } from './network.js';
 
 /** Makes the layer that normalises `channels` features and applies the activation: `batchNorm`, `layerNorm`. */

@@ -3,7 +3,7 @@
  *
  * As in torchvision, the bottleneck halves the image in its 3 x 3 convolution (the paper: in the first 1 x 1).
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { kaimingNormal } from '../../src/core/initialisers.js';
 import { oneOf, parseOptions, positiveInteger, z } from '../../src/core/options.js';
 import type { AnyLayer } from '../../src/core/layer.js';

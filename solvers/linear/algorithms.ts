@@ -2,7 +2,7 @@
  * Solvers of linear systems as algorithms of `solve`: for {@link linearProblem}, for the linear systems of an implicit derivative, and inside
  * {@link newtonKrylov}.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { functionOption, parseOptions, positiveInteger, z } from '../../src/core/options.js';
 import type { Tensor } from '../../src/core/tree.js';
 import { formatShape, sameShape, sizeOf } from '../../src/graph/graph.js';

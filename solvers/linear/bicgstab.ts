@@ -5,7 +5,7 @@
  * systems, SIAM J. Sci. Stat. Comput. 13 (1992). Started anew from the residual there is when it breaks down or its own residual has
  * drifted from the true one; where that does not help, a few steps of GMRES do.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import type { Cell } from '../../src/graph/workspace.js';
 import type { Session, Step } from '../nonlinear/session.js';

@@ -5,7 +5,7 @@
  * equations the residuals `b - A x` and `A'(b - A x)` are both carried along (CGLS; A. Bjorck, Numerical Methods for Least Squares
  * Problems, SIAM 1996, section 7.4), so that `A'A` is never formed.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import type { Tensor } from '../../src/core/tree.js';
 import type { Cell } from '../../src/graph/workspace.js';

@@ -5,7 +5,7 @@
  * Stat. Comput. 7 (1986). Orthogonalised by classical Gram-Schmidt done twice, which is as good as Householder's and is four products
  * with one matrix; preconditioned from the right, so that the residual is the true one.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { constant } from '../../src/core/constant.js';
 import { computesInDoubles } from '../nonlinear/precision.js';

@@ -1,7 +1,7 @@
 /**
  * Linear systems `A x = b`, with a matrix or a function for A.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { isTensor, leaves, treeMap, treeZip, type Tensor, type Tree } from '../../src/core/tree.js';
 import { formatShape } from '../../src/graph/graph.js';
 import { nonlinearProblem, type NonlinearProblem } from '../nonlinear/problem.js';

@@ -17,7 +17,7 @@
  * R. P. Eddy, in: Information Linkage Between Applied Mathematics and Industry, 1979; M. Mešina, Comput. Methods Appl. Mech. Eng. 10,
  * 1977; that it is GMRES: A. Sidi, J. Comput. Appl. Math. 22, 1988.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { sizeOf } from '../../src/graph/graph.js';
 import { defineAlgorithm, type Ending, type NonlinearAlgorithm, type Solving } from '../nonlinear/algorithm.js';

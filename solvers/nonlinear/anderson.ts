@@ -18,7 +18,7 @@
  * At a local minimum of `|r|` that is not zero acceleration is caught, as Newton's method is, where plain iteration goes through (see
  * termination.ts). So plain iteration takes over when acceleration gets no further, until the residual is smaller than ever before.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import { nonNegativeNumber, numberThat, parseOptions, positiveInteger, z } from '../../src/core/options.js';
 import type { Tensor } from '../../src/core/tree.js';

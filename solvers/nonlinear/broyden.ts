@@ -5,7 +5,7 @@
  *
  *     good: H <- H + (s - H y) s'H / (s'H y)        bad: H <- H + (s - H y) y' / (y'y)
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import { nonNegativeInteger, numberThat, oneOf, parseOptions, z } from '../../src/core/options.js';
 import type { Tensor } from '../../src/core/tree.js';

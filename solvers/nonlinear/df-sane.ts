@@ -4,7 +4,7 @@
  * W. La Cruz, J. M. Martinez, M. Raydan, Spectral residual method without gradient information for solving large-scale nonlinear
  * systems of equations, Math. Comput. 75 (2006).
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions, positiveInteger, positiveNumber, probability, z } from '../../src/core/options.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from './algorithm.js';
 

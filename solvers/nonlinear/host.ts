@@ -2,7 +2,7 @@
  * An equation seen from the host: states and residuals are plain numbers. For methods that factor a dense Jacobian, which costs far
  * more than carrying a vector over.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import { formatShape, sizeOf } from '../../src/graph/graph.js';

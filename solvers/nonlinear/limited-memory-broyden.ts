@@ -3,7 +3,7 @@
  * of rank one,
  * which are applied and never multiplied out.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions, positiveInteger, z } from '../../src/core/options.js';
 import type { Tensor } from '../../src/core/tree.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from './algorithm.js';

@@ -4,7 +4,7 @@
  * R. S. Dembo, S. C. Eisenstat, T. Steihaug, Inexact Newton methods, SIAM J. Numer. Anal. 19 (1982); S. C. Eisenstat, H. F. Walker,
  * Choosing the forcing terms in an inexact Newton method, SIAM J. Sci. Comput. 17 (1996): their second choice.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions, positiveNumber, probability, z } from '../../src/core/options.js';
 import { sizeOf } from '../../src/graph/graph.js';
 import type { Cell } from '../../src/graph/workspace.js';

@@ -1,7 +1,7 @@
 /**
  * The solve of an equation as one node of a graph.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import { floatsFor } from '../../src/core/floats.js';
 import type { Tensor } from '../../src/core/tree.js';

@@ -1,7 +1,7 @@
 /**
  * Picard iteration: `u <- u + damping (f(u) - u)`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import { numberThat, parseOptions, z } from '../../src/core/options.js';
 import type { Tensor } from '../../src/core/tree.js';

@@ -1,7 +1,7 @@
 /**
  * The precision of a backend, and the tolerance that suits it.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { storesDoubles } from '../../src/core/floats.js';
 
 /** Does this backend compute in doubles, by its own word or because Float32Array has been replaced? */

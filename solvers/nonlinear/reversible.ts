@@ -5,7 +5,7 @@
  *
  * and each line can be undone. (S. McCallum and others, Reversible Deep Equilibrium Models, arXiv 2509.12917, 2025.)
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import { numberThat, parseOptions, z } from '../../src/core/options.js';
 import type { Tensor } from '../../src/core/tree.js';

@@ -1,7 +1,7 @@
 /**
  * The places in which one solve of an equation runs: made once, and used again by the next run of the same solve.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { openWorkspace } from '../../src/graph/program.js';
 import { PRIMITIVE, type Spec } from '../../src/graph/graph.js';
 import { nested, type RunContext } from '../../src/graph/primitive.js';

@@ -1,7 +1,7 @@
 /**
  * `solve` for equations: `f(u, p) = 0` and `f(u, p) = u`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import {
   formatPath,
   isTensor,

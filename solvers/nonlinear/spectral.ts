@@ -1,7 +1,7 @@
 /**
  * The spectral radius of a map's derivative by power iteration: what decides whether plain iteration converges.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Cell, Loop } from '../../src/graph/workspace.js';
 import { sizeOf } from '../../src/graph/graph.js';
 import type { Session } from './session.js';

@@ -5,7 +5,7 @@
  *
  *     alpha = -|r| / |v|,   u <- f(u - 2 alpha r + alpha^2 v).
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions, z } from '../../src/core/options.js';
 import { numberThat } from '../../src/core/options.js';
 import { defineAlgorithm, type NonlinearAlgorithm, type Solving } from './algorithm.js';

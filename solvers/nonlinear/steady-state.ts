@@ -3,7 +3,7 @@
  * integrated until the
  * right-hand side, which is the residual, is small.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import { parseOptions, positiveNumber, z } from '../../src/core/options.js';
 import { identity } from '../../src/graph/arguments.js';

@@ -2,7 +2,7 @@
  * The equation as a graph: traced once, then recorded again inside every program that needs it, with or without its
  * derivative.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { ravel } from '../../src/core/flatten.js';
 import {
   flatten,

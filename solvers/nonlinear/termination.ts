@@ -1,7 +1,7 @@
 /**
  * When to stop: the size of the residual against the tolerances, and the signs that it will not get there.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { sizeOf } from '../../src/graph/graph.js';
 import type { NonlinearRetcode } from '../retcode.js';

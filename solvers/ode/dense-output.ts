@@ -5,7 +5,7 @@
  * of them would be compiled while the user waits, to be run a few times: there few rows go one by one, until a number of them has come
  * so often that its own program pays. That computes the same numbers in the same order, bit for bit. Many rows are a matrix product.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import type { Spec } from '../../src/graph/graph.js';
 import type { Program } from '../../src/graph/program.js';

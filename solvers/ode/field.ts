@@ -2,7 +2,7 @@
  * The right-hand side of an ODE as a graph: traced once, then recorded again inside every program that needs it. So the
  * user's function runs once per solve, and its derivative is that of the very operations which ran.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import {
   flatten,
   formatPath,

@@ -3,7 +3,7 @@
  *
  * Inputs come in one order everywhere: time, step, state, slopes or cotangents, then the operands of the field.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../src/core/constant.js';
 import type { Tensor } from '../../src/core/tree.js';
 import { identity } from '../../src/graph/arguments.js';

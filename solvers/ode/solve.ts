@@ -1,7 +1,7 @@
 /**
  * `solve` for ODE problems.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { isTensor, type Tensor, type Tree } from '../../src/core/tree.js';
 import { readsAtOnce } from '../../src/graph/buffer-workspace.js';
 import { compile } from '../../src/graph/compile.js';

@@ -2,7 +2,7 @@
  * A step that keeps what its derivative needs of its stages, and the derivative that starts from there: the backward pass
  * then evaluates nothing again.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import { PRIMITIVE, type Graph, type Spec } from '../../src/graph/graph.js';

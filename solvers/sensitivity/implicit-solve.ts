@@ -5,7 +5,7 @@
  * Its derivative is made of the same kind of node: with `q = M'^-1 dx` the cotangent of `b` is `q`, and that of what `M`
  * depends on is the derivative of `-q . M x` there. So every order of derivative follows.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { derived } from '../../src/graph/derived.js';
 import { backpropagate } from '../../src/graph/differentiate.js';

@@ -2,7 +2,7 @@
  * The transposed derivative of an equation's map at one point, in two parts: what depends on the point alone, computed once for all that
  * pull cotangents back there, and the rest.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { derived } from '../../src/graph/derived.js';
 import { backpropagate } from '../../src/graph/differentiate.js';

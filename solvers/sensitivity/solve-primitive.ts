@@ -4,7 +4,7 @@
  * The adjoint is a node of its own. Its derivative is again made of solves: the second derivative is the first derivative
  * of the same steps applied to the tangent field (state and tangent side by side), so any order follows.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate, DifferentiationError } from '../../src/graph/differentiate.js';
 import type { Buffer } from '../../src/graph/executor.js';

@@ -1,7 +1,7 @@
 /**
  * The derivative of the iterations that a solve made: one backward sweep over them, each state computed again or undone.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import type { Spec } from '../../src/graph/graph.js';

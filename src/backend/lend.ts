@@ -2,7 +2,7 @@
  * Kernels that a backend lacks, lent by tfjs's cpu backend: the inputs are read, the outputs uploaded again. Slower than a
  * kernel of its own, and better than an error. Only for backends that can be read synchronously.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** A backend without complex numbers cannot hold what these give. */
 const COMPLEX: ReadonlySet<string> = new Set(['Complex', 'ComplexAbs', 'FFT', 'IFFT', 'Imag', 'Real', 'RFFT', 'IRFFT']);

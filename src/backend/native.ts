@@ -1,7 +1,7 @@
 /**
  * TensorFlow's own runtime through `@tensorflow/tfjs-node` and `@tensorflow/tfjs-node-gpu` 4.22, the last release of both.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { BackendError, isAbsent, messageOf } from './errors.js';
 import { builtin } from '../core/host.js';
 

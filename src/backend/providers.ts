@@ -1,7 +1,8 @@
 /**
  * The backends there are: a row for each, from which choosing, loading and reporting work.
  */
-import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
 import { BackendError, isAbsent, messageOf } from './errors.js';
 import { availableThreads } from '../core/host.js';
 import { correctWasmKernels, lendKernels } from './lend.js';
@@ -10,7 +11,7 @@ import { readsSynchronously } from './reading.js';
 import { loadWebGPU, watchWebGPU, WEBGPU_PACKAGES, type Import } from './webgpu.js';
 
 /** The names that `useBackend` takes. */
-export type BackendName = 'nullcline' | 'cpu' | 'wasm' | 'tensorflow' | 'tensorflow-gpu' | 'webgpu';
+export type BackendName = 'nullcline' | 'cpu' | 'wasm' | 'tensorflow' | 'tensorflow-gpu' | 'webgl' | 'webgpu';
 
 export type { Import };
 
@@ -21,7 +22,7 @@ export interface Provider {
   readonly tfjsName: string;
   /** What tfjs calls its twin that stores doubles, where it has one. */
   readonly doubles?: string;
-  /** The packages that it needs besides tfjs. */
+  /** The packages that it needs besides this package's own. */
   readonly packages: readonly string[];
   /** Make the backend known to tfjs. Throws a {@link BackendError} that says what is missing. */
   readonly load: (from: Import) => Promise<unknown>;
@@ -44,6 +45,7 @@ interface Threaded {
 /** Each import is written out, so that bundlers see it. */
 const IMPORTS: Readonly<Record<string, () => Promise<unknown>>> = {
   '@tensorflow/tfjs-backend-wasm': () => import('@tensorflow/tfjs-backend-wasm'),
+  '@tensorflow/tfjs-backend-webgl': () => import('@tensorflow/tfjs-backend-webgl'),
   '@tensorflow/tfjs-backend-webgpu': () => import('@tensorflow/tfjs-backend-webgpu'),
   '@tensorflow/tfjs-node': () => import('@tensorflow/tfjs-node'),
   '@tensorflow/tfjs-node-gpu': () => import('@tensorflow/tfjs-node-gpu'),
@@ -67,6 +69,26 @@ const native = (name: BackendName, packageName: NativePackage): Provider => ({
   device: nativeDevice,
 });
 
+/** Load the one package that makes a backend known to tfjs. */
+async function loadPackage(name: BackendName, packageName: string, from: Import): Promise<void> {
+  try {
+    await from(packageName);
+  } catch (error) {
+    const why = isAbsent(error, packageName) ? 'is not installed' : `could not be loaded (${messageOf(error)})`;
+    throw new BackendError(
+      `backend "${name}" needs the package ${packageName}, which ${why}. Install it with: npm install ${packageName}`,
+      { cause: error },
+    );
+  }
+}
+
+/** `@tensorflow/tfjs` brings this one, and may have been loaded already. */
+async function loadWebGL(from: Import): Promise<void> {
+  const isKnown = (): boolean => tf.engine().backendNames().includes('webgl');
+  if (!isKnown()) await loadPackage('webgl', '@tensorflow/tfjs-backend-webgl', from);
+  if (!isKnown()) throw new BackendError('backend "webgl" runs in browsers only; on this machine "webgpu" uses a GPU');
+}
+
 export const PROVIDERS: Readonly<Record<BackendName, Provider>> = {
   nullcline: {
     tfjsName: 'nullcline',
@@ -88,17 +110,7 @@ export const PROVIDERS: Readonly<Record<BackendName, Provider>> = {
   wasm: {
     tfjsName: 'wasm',
     packages: ['@tensorflow/tfjs-backend-wasm'],
-    load: async (from) => {
-      try {
-        await from('@tensorflow/tfjs-backend-wasm');
-      } catch (error) {
-        const why = isAbsent(error, '@tensorflow/tfjs-backend-wasm') ? 'is not installed' : `could not be loaded (${messageOf(error)})`; // prettier-ignore
-        throw new BackendError(
-          `backend "wasm" needs the package @tensorflow/tfjs-backend-wasm, which ${why}. Install it with: npm install @tensorflow/tfjs-backend-wasm`,
-          { cause: error },
-        );
-      }
-    },
+    load: (from) => loadPackage('wasm', '@tensorflow/tfjs-backend-wasm', from),
     started: () => {
       correctWasmKernels();
       lendKernels('wasm');
@@ -107,6 +119,12 @@ export const PROVIDERS: Readonly<Record<BackendName, Provider>> = {
   },
   tensorflow: native('tensorflow', '@tensorflow/tfjs-node'),
   'tensorflow-gpu': native('tensorflow-gpu', '@tensorflow/tfjs-node-gpu'),
+  webgl: {
+    tfjsName: 'webgl',
+    packages: ['@tensorflow/tfjs-backend-webgl'],
+    load: loadWebGL,
+    device: () => `GPU, WebGL ${tf.env().getNumber('WEBGL_VERSION')}`,
+  },
   webgpu: {
     tfjsName: 'webgpu',
     packages: WEBGPU_PACKAGES,

@@ -1,7 +1,7 @@
 /**
  * Which backends can hand a value back at once, and what the others say instead. WebGPU answers by promise only.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { readsAtOnce } from '../graph/buffer-workspace.js';
 import { BackendError } from './errors.js';
 

@@ -1,7 +1,7 @@
 /**
  * What runs here: every backend, whether it is installed and usable, on what it computes, and why not.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { isAbsent, messageOf } from './errors.js';
 import { importPeer, PROVIDERS, start, type BackendName, type Import } from './providers.js';
 import { lastChoice } from './use-backend.js';

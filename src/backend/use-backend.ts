@@ -1,7 +1,7 @@
 /**
  * Choosing a tfjs backend by name, loading its package on demand.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions, positiveInteger, z } from '../core/options.js';
 import { BackendError, messageOf } from './errors.js';
 import { AUTOMATIC, importPeer, PROVIDERS, start, type BackendName, type Import, type Started } from './providers.js';
@@ -49,6 +49,7 @@ function chosen(started: Started, why: string): BackendName {
  * | `'wasm'` | `@tensorflow/tfjs-backend-wasm`; kernels it lacks are lent by `cpu`, complex numbers apart | synchronous |
  * | `'tensorflow'` | `@tensorflow/tfjs-node` | synchronous |
  * | `'tensorflow-gpu'` | `@tensorflow/tfjs-node-gpu`, CUDA 11.2, cuDNN 8.1 | synchronous |
+ * | `'webgl'` | `@tensorflow/tfjs-backend-webgl` (part of `@tensorflow/tfjs`), a browser | synchronous |
  * | `'webgpu'` | `webgpu` (outside a browser), `@tensorflow/tfjs-backend-webgpu`, a Vulkan, Metal or D3D12 driver | asynchronous |
  *
  * @param name - `'auto'` (the default) takes native TensorFlow where one of its packages is installed, and the compiled

@@ -5,7 +5,7 @@
  * tfjs looks for `navigator.gpu` once, when its package is loaded, and ignores every error that the device reports later:
  * so the order of loading matters, and errors are gathered here and thrown at the next reading.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { BackendError, isAbsent, messageOf } from './errors.js';
 import { builtin, hostProcess } from '../core/host.js';
 import { refuseSynchronousReads } from './reading.js';

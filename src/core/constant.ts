@@ -1,7 +1,8 @@
 /**
  * `constant`: numbers as a tensor, with every digit kept where the backend can hold it.
  */
-import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
 import { storesDoubles } from './floats.js';
 import { describe } from './value.js';
 

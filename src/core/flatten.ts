@@ -1,7 +1,7 @@
 /**
  * `ravel`: a tree of tensors as one vector, and back.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { scopeNote } from './scope.js';
 import { flatten, formatPath, leavesWithPaths, TreeError, type Tensor } from './tree.js';
 import { describe } from './value.js';

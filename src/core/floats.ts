@@ -1,7 +1,7 @@
 /**
  * Which numbers a backend stores. tfjs calls them all `float32`; a backend that says 64 bits keeps doubles in them.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 
 /** Does this backend store doubles in its `float32` tensors? (tfjs's types know only 16 and 32.) */
 export function storesDoubles(backend: tf.KernelBackend): boolean {

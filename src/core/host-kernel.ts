@@ -2,7 +2,7 @@
  * Kernels of our own that run in JavaScript on the host, on any backend: the program reads the inputs, computes and
  * writes the outputs. Being ordinary tfjs kernels, they are traced, freed and replayed like every other operation.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 export interface HostKernelCall {
   readonly inputs: readonly tf.TensorInfo[];

@@ -8,7 +8,7 @@
  * The names are WeightInitializers.jl's; `zeros` and `ones` are `zerosInit` and `onesInit`, because tfjs has functions
  * of the shorter names that mean something else.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from './constant.js';
 import { orthonormal, sparse } from './matrices.js';
 import { normal, truncatedNormal, uniform, type Key } from './random.js';

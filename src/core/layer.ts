@@ -5,7 +5,7 @@
  * explicitly, from a key, and `apply` is a pure function of input, parameters and state that returns the result and the
  * new state. (The contract of LuxCore.jl.)
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { split, type Key } from './random.js';
 import { inScope, located, scopeNote } from './scope.js';
 import { leaves, mapLeaves, type StateTree, type Tree } from './tree.js';

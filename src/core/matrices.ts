@@ -1,7 +1,7 @@
 /**
  * Random matrices that need more than a draw for each element.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { Matrix, QrDecomposition } from 'ml-matrix';
 import { floatsFor } from './floats.js';
 import { defineHostKernel, upload } from './host-kernel.js';

@@ -3,7 +3,7 @@
  *
  * This is the one file that imports zod; other rooms take the schemas here, or `z` for one of their own.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Tensor } from './tree.js';
 import { describe, isTensor } from './value.js';

@@ -8,7 +8,7 @@
  *
  * A key is for one use: draw from it, or split it, not both.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { floatsFor } from './floats.js';
 import { normalCdf, normalQuantile } from './gaussian.js';
 import { defineHostKernel, upload, type HostKernelCall } from './host-kernel.js';

@@ -4,7 +4,7 @@
  * A tree is a tensor, an array of trees or a record of trees. State trees may also hold plain values (a boolean such as
  * `training`); the functions here pass those through untouched, so that one set of tools serves both.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { describe, isRecord, isTensor } from './value.js';
 
 export { isRecord, isTensor };

@@ -1,7 +1,7 @@
 /**
  * What a value is, and how an error names it.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 export function isTensor(x: unknown): x is tf.Tensor {
   return x instanceof tf.Tensor;

@@ -3,7 +3,7 @@
  *
  * The list is NNlib.jl's with camelCase names, without its `_fast` variants (the plain ones are fast here). At a kink the derivative is that of one of the two sides; where a form below matters, its comment says why.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { nearest } from '../core/options.js';
 import { uniform, type Key } from '../core/random.js';

@@ -4,7 +4,7 @@
  * Names and defaults are Lux.jl's. Samples come first and features last, so classes are the last axis. Prediction and
  * target have the same shape; where targets are classes, integer labels without the class axis do as well.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { flag, nonNegativeNumber, oneOf, parseOptions, positiveNumber, probability, z } from '../core/options.js';
 import { scopeNote } from '../core/scope.js';

@@ -3,7 +3,7 @@
  *
  * Every mode but the constant one is a map from places to places, so that the modes are a table.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { scopeNote } from '../core/scope.js';
 import { isTensor, type Tensor } from '../core/tree.js';

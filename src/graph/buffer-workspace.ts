@@ -1,7 +1,7 @@
 /**
  * A workspace on any tfjs backend: a cell holds a buffer, and a run puts new ones into the cells it writes.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { floatsFor } from '../core/floats.js';
 import { share, type Buffer } from './executor.js';
 import { sizeOf } from './graph.js';

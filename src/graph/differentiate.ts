@@ -5,7 +5,7 @@
  * differentiated again, to any order. (tfjs's own tape differentiates saved outputs wrongly at second order: its issue
  * 3252. The rules themselves are right when they are given traced values, which is what happens here.)
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { atScope, scopeNote } from '../core/scope.js';
 import { formatShape, PRIMITIVE, sameShape, splatOf, type Node, type Value } from './graph.js';
 import type { PrimitiveAttrs } from './primitive.js';

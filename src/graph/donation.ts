@@ -1,7 +1,7 @@
 /**
  * Arguments that the caller gives up: results may take their memory.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tree.js';
 import { flattenArguments } from './arguments.js';
 import { tapeIsOn } from './engine.js';

@@ -3,7 +3,7 @@
  *
  * tfjs is frozen at 4.22 (its last release is of October 2024), so these fields are as stable as its public ones.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 export type KernelInputs = Readonly<Record<string, tf.TensorInfo | undefined>> | readonly tf.TensorInfo[];
 export type Attrs = Readonly<Record<string, unknown>>;

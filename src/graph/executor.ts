@@ -1,7 +1,7 @@
 /**
  * The one interface behind which a graph runs. A solver or a compiled function never asks which executor it got.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Graph } from './graph.js';
 import type { Gradual, RunContext } from './primitive.js';
 import type { Workspace } from './workspace.js';

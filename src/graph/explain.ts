@@ -1,7 +1,7 @@
 /**
  * A compiled function's program as text.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { flattenArguments } from './arguments.js';
 import { traceFunction } from './compile.js';
 import type { Attrs } from './engine.js';

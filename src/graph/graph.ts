@@ -4,7 +4,7 @@
  * Inputs, constants and captured tensors are nodes without inputs whose `kernel` is one of {@link SOURCES}; a primitive
  * of our own (a solve, a rule written by hand) is a node whose `kernel` is `'Primitive'`, its definition in `attrs`.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Attrs } from './engine.js';
 
 export { formatShape } from '../core/value.js';

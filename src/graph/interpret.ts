@@ -4,7 +4,7 @@
  * Kernels are called directly on buffers, without a `Tensor` around each intermediate: that halves the cost per operation
  * of `engine.runKernel`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { asStored } from '../core/floats.js';
 import { BufferWorkspace } from './buffer-workspace.js';
 import { share, type Buffer, type Executable, type Executor } from './executor.js';

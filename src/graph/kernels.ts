@@ -1,7 +1,8 @@
 /**
  * Which function computes a node on which backend.
  */
-import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
 import { findHostKernel } from '../core/host-kernel.js';
 import { scopeNote } from '../core/scope.js';
 import { engineInternals } from './engine.js';

@@ -5,7 +5,7 @@
  * shape when it sums over a label of one operand (`ij,jk->k`): it becomes sums, transpositions and one matrix product.
  * `BatchMatMul` on the cpu backend stretches batch axes only at the front of the shape: any other way is written out.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Attrs } from './engine.js';
 import { sameShape, sizeOf } from './graph.js';
 

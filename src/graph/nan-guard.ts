@@ -1,7 +1,7 @@
 /**
  * A node that passes its input on and looks at the numbers when the program runs: for finding where NaN comes from.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tree.js';
 import { runOnce } from './compile.js';
 import { share, type Buffer } from './executor.js';

@@ -1,7 +1,7 @@
 /**
  * Trees in another precision.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { storesDoubles } from '../core/floats.js';
 import { treeMap } from '../core/tree.js';
 import { withBackend } from './engine.js';

@@ -1,7 +1,7 @@
 /**
  * Operations of our own: a node with its own way to run and its own derivative. Solvers are built on this.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Spec } from './graph.js';
 
 /**

@@ -4,7 +4,7 @@
  * Run on tensors it behaves like any tfjs op: its results belong to the current `tf.tidy`, and tfjs's own tape takes it up
  * (`tape.ts`).
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { donationOf } from './donation.js';
 import { activeBackend, engineInternals, tapeIsOn, withBackend } from './engine.js';
 import { share, type Buffer, type Executable, type Executor } from './executor.js';

@@ -1,7 +1,7 @@
 /**
  * A graph recorded again, as part of the trace that is going on.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { CAPTURED, INPUT, sameShape, type CapturedAttrs, type Graph, type Value } from './graph.js';
 import type { Trace } from './trace.js';
 

@@ -6,7 +6,7 @@
  * the same in all steps, and a sum adds up over them. So the derivative of a loop is a loop over the differentiated body,
  * the other way round, and has derivatives of its own.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { floatsFor } from '../core/floats.js';
 import { backpropagate } from './differentiate.js';
 import type { Buffer } from './executor.js';

@@ -1,7 +1,7 @@
 /**
  * `scan`: a loop whose body is traced once.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { flag, parseOptions, positiveInteger, z } from '../core/options.js';
 import { scopeNote } from '../core/scope.js';
 import {

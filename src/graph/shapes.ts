@@ -2,7 +2,8 @@
  * What shape and dtype each kernel's outputs have. Rules are given for the common kernels; any other kernel's answer is
  * found by running tfjs's cpu kernel once on zeros, so that every op can be traced.
  */
-import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
 import { findHostKernel } from '../core/host-kernel.js';
 import type { Attrs } from './engine.js';
 import { sizeOf, type Spec } from './graph.js';

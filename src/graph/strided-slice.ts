@@ -2,7 +2,7 @@
  * What a strided slice takes, along every axis of its operand; tfjs's own `finalShapeSparse` leaves out those that a mask
  * takes away.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Attrs } from './engine.js';
 
 export interface StridedSlice {

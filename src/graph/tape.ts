@@ -5,7 +5,7 @@
  * Its floating outputs are handed over as one vector, because `tf.customGrad` knows one output; what the function captured
  * becomes explicit operands, because it differentiates nothing else.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { backpropagate } from './differentiate.js';
 import { activeBackend, engineInternals, withBackend, withoutTape } from './engine.js';
 import { CAPTURED, sizeOf, type Graph, type Spec, type Value } from './graph.js';

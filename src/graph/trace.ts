@@ -5,7 +5,7 @@
  * a symbolic one: its tensors have shapes and no values. tfjs's own tape is off meanwhile; a `tf.grad` inside the traced
  * function is answered by differentiating the graph.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { currentScope, scopeNote } from '../core/scope.js';
 import {
   engineInternals,

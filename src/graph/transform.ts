@@ -1,7 +1,7 @@
 /**
  * Derivatives of functions of trees: any order, nestable in each other, inside `compile` or alone.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import {
   checkSameTree,
   flatten,

@@ -2,7 +2,7 @@
  * Storage for loops: a solver runs the same few programs on the same few places again and again, and allocates nothing on
  * the way where the backend can help it.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Gradual, RunContext } from './primitive.js';
 
 /** A place for one tensor. A workspace made it, and only that workspace can use it. */

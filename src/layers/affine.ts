@@ -1,7 +1,7 @@
 /**
  * What dense layers and convolutions share: a weight, a bias, an activation, and the product that is their own.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Initialiser } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
 import { flag, functionOption, OptionError, parseOptions, z } from '../core/options.js';

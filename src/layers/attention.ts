@@ -1,7 +1,7 @@
 /**
  * Attention: weighted means of values, the weights by how well keys fit a query. Vaswani et al. 2017.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import type { Initialiser } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';

@@ -2,7 +2,7 @@
  * What recurrent cells share: two products, of the input and of the hidden state, give each gate its argument. What a cell
  * does with these is its own.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { uniformInit, zerosInit, type Initialiser } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
 import { flag, functionOption, z } from '../core/options.js';

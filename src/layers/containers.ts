@@ -3,7 +3,7 @@
  *
  * The differences between them are two: which input each layer gets, and what becomes of the outputs.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyLayer, InputOf, OutputOf, ParametersOf, StatesOf } from '../core/layer.js';
 import { flag, parseOptions, positiveInteger, z } from '../core/options.js';
 import { isRecord, type Tensor } from '../core/tree.js';

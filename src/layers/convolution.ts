@@ -5,7 +5,7 @@
  * slice of the channels, a depthwise convolution has as many groups as channels, and true convolution turns the kernel
  * round first.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { calculateGain, glorotUniform, kaimingUniform, uniformInit, zerosInit } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
 import { flag, positiveInteger } from '../core/options.js';

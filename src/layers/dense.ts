@@ -1,7 +1,7 @@
 /**
  * The layers that multiply by weights: dense, scale and bilinear.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { calculateGain, kaimingUniform, onesInit, uniformInit, zerosInit } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
 import { isTensor, type Tensor } from '../core/tree.js';

@@ -1,7 +1,7 @@
 /**
  * Dropout: random zeros in training, nothing in test mode. The key is part of the state, so the layers are pure.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import type { Empty, Layer } from '../core/layer.js';
 import { parseOptions, z } from '../core/options.js';

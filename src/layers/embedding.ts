@@ -1,7 +1,7 @@
 /**
  * Embedding: rows of a table, picked by integers.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Initialiser } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';
 import { functionOption, parseOptions, z } from '../core/options.js';

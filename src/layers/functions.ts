@@ -1,7 +1,7 @@
 /**
  * Layers without parameters: functions in the form of a layer.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Empty } from '../core/layer.js';
 import { parseOptions, positiveInteger, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';

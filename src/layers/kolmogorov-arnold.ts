@@ -1,7 +1,7 @@
 /**
  * Layers whose edges are functions. Z. Liu et al., KAN: Kolmogorov-Arnold Networks, 2024.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { glorotUniform, type Initialiser } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';

@@ -1,7 +1,7 @@
 /**
  * Layers that take a known value at a known point, whatever their parameters.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import type { Layer } from '../core/layer.js';
 import { functionOption, parseOptions, z } from '../core/options.js';

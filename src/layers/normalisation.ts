@@ -4,7 +4,7 @@
  * Every layer here is `activation(scale * (x - centre) / spread + bias)`. They differ in the axes that centre and spread
  * are taken over, in whether those come from the input or from running averages, and (`rmsNorm`) in having no centre.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { onesInit, zerosInit, type Initialiser } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';

@@ -4,7 +4,7 @@
  * Windows slide with a stride, or are the whole image, or are as many as are wanted. A reduction takes the maximum, the
  * mean or a p-norm of each. The nine layers are their products, over one, two or three axes.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { flag, parseOptions, positiveNumber, z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';

@@ -1,7 +1,7 @@
 /**
  * Cells over sequences: a cell, times a way to go along.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { parameterLength, type AnyLayer, type Layer } from '../core/layer.js';
 import { flag, parseOptions, z } from '../core/options.js';
 import { defineLayer } from '../core/print.js';

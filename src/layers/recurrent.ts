@@ -1,7 +1,7 @@
 /**
  * Recurrent cells: one step of a recurrent network, from input and carry to output and carry.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import type { Initialiser } from '../core/initialisers.js';
 import { flag, functionOption, parseOptions } from '../core/options.js';

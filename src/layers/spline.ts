@@ -1,7 +1,7 @@
 /**
  * A curve through points that are learnt.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { normalInit, type Initialiser } from '../core/initialisers.js';
 import type { Empty, Layer } from '../core/layer.js';

@@ -1,7 +1,7 @@
 /**
  * Several recurrences as one layer: side by side in both directions, and one above the other.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyLayer, Layer } from '../core/layer.js';
 import { flag, oneOf, parseOptions, probability, z } from '../core/options.js';
 import type { StateTree, Tensor, Tree } from '../core/tree.js';

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** `tf.tidy` for a result of any structure: the tensors in it stay, all others made on the way are freed. */
 export function tidy<T>(f: () => T): T {

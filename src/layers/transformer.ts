@@ -1,7 +1,7 @@
 /**
  * What transformers are made of besides attention.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { calculateGain, kaimingUniform, uniformInit, zerosInit, type Initialiser } from '../core/initialisers.js';
 import type { AnyLayer, Empty, Layer } from '../core/layer.js';
 import {

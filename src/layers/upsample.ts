@@ -1,7 +1,7 @@
 /**
  * More elements from fewer: interpolation of images, and channels spread out over space.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { flag, numberThat, OptionError, parseOptions, z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';

@@ -2,7 +2,7 @@
  * Wrappers that put another parameter in the place of one of a layer's: its direction and length apart, or the
  * parameter divided by its largest singular value.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { parameterLength, type AnyLayer, type Layer } from '../core/layer.js';
 import { parseOptions, positiveInteger, positiveNumber, z } from '../core/options.js';

@@ -4,7 +4,7 @@
  * Padding is resolved for the shape at hand. tfjs's backends agree on 'valid' and 'same' alone, so any other padding is
  * written out before the operation.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { z } from '../core/options.js';
 import type { Tensor } from '../core/tree.js';
 import { describe, formatShape } from '../core/value.js';

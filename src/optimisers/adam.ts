@@ -5,7 +5,7 @@
  * The corrections are gathered into two scalars, `rate sqrt(c2) / c1` and `epsilon sqrt(c2)` with `c = 1 - beta ** t`, so that
  * the step `rate (m / c1) / (sqrt(v / c2) + epsilon)` takes four operations on the parameters instead of six.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import type { Tensor } from '../core/tree.js';
 import { switched, learningRate, nonNegative, optionsOf, pairOf, type Rate } from './arguments.js';

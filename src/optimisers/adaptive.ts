@@ -1,7 +1,7 @@
 /**
  * Rules that scale every element by the size of its own past gradients. Definitions and defaults of Optimisers.jl.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { switched, fraction, learningRate, nonNegative, optionsOf, pairOf, positive, type Rate } from './arguments.js';
 import { average, normalised } from './averages.js';

@@ -1,5 +1,5 @@
 /** Running averages, the arithmetic that adaptive rules share. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import type { Tensor } from '../core/tree.js';
 

@@ -1,7 +1,7 @@
 /**
  * Descent with one rate for all elements, plain or with momentum. Definitions and defaults of Optimisers.jl.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { fraction, learningRate, optionsOf, type Rate } from './arguments.js';
 import type { Optimiser } from './optimiser.js';

@@ -5,7 +5,7 @@
  * Because one optimiser's steps may be the next one's gradients, optimisers compose: see {@link optimiserChain}. Names,
  * defaults and this way of composing are those of Optimisers.jl.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { checkSameTree, isRecord, leaves, treeZip, type Tensor, type Tree } from '../core/tree.js';
 import { amount } from './arguments.js';

@@ -1,7 +1,7 @@
 /**
  * Optimisers that treat each tensor of the parameters alone: what differs between them is data and two small functions.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { flatten, isTensor, treeMap, type Tensor, type Tree } from '../core/tree.js';
 import { defineOptimiser, RATE, type Optimiser, type OptimiserState } from './optimiser.js';

@@ -1,7 +1,7 @@
 /**
  * Learning rates that change with the step. A schedule is a function of tensors, so that the compiled step computes it.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { switched, learningRate, nonNegative, optionsOf, required, type Schedule } from './arguments.js';
 

@@ -1,7 +1,7 @@
 /**
  * Members of a chain that have no rate of their own: they change the gradient on its way to the next member.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../core/constant.js';
 import { leaves, treeMap, treeZip, type Tensor, type Tree } from '../core/tree.js';
 import { amount, switched, optionsOf, power } from './arguments.js';

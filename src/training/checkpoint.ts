@@ -5,7 +5,7 @@
  * tensor stands in the file's metadata under the name `nullcline`, as JSON. A checksum of all of it stands apart, so that
  * neither damaged values nor a damaged description load as if nothing had happened.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyLayer } from '../core/layer.js';
 import { constant } from '../core/constant.js';
 import { flag, parseOptions, z } from '../core/options.js';

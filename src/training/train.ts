@@ -4,7 +4,7 @@
  * A step is synchronous. The loop around it is not: losses are read as promises, so that backends that cannot wait
  * (WebGPU) work, and the event loop gets its turn, so that an abort signal is heard.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyLayer } from '../core/layer.js';
 import {
   flag,

@@ -1,7 +1,7 @@
 /**
  * Operations that only move elements: views where strides can say it, copies into parts of the result otherwise.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf, type Node, type Value } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import { constant } from './emit/terms.js';

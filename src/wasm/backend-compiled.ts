@@ -5,7 +5,7 @@
  * Whether an operation goes this way depends on its shapes alone, never on how often it ran: the same call gives the same
  * bits every time.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { sizeOf, INPUT, makeNode, type Graph, type Value } from '../graph/graph.js';
 import type { Executable, Executor } from '../graph/executor.js';
 import { lonely } from '../graph/primitive.js';

@@ -5,7 +5,7 @@
  * array made with the global `Float32Array`. While one runs for a backend of doubles, that name stands for
  * `Float64Array`. Kernels are synchronous, so nothing else runs meanwhile, and it is put back whatever happens.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 interface Platform {
   isTypedArray: (this: Platform, a: unknown) => boolean;

@@ -1,7 +1,7 @@
 /**
  * Kernels of the backend that run op by op: a few of its own, and tfjs's cpu kernels on views of its memory.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from './backend.js';
 import { withDoubles } from './backend-doubles.js';
 import { storageOf } from './backend-values.js';

@@ -1,7 +1,7 @@
 /**
  * How the elements of a tensor are stored, by dtype and precision.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 
 export type Precision = 32 | 64;
 

@@ -5,7 +5,7 @@
  * they are: a chain of such kernels copies nothing. While such a kernel runs nothing is allocated, so the views of memory
  * it reads from stay valid.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { builtin } from '../core/host.js';
 import { asKind, storageOf, type Numbers, type Precision } from './backend-values.js';
 import { EntryStorage, StoredEntry, type Conversion, type Entry, type Owner } from './entries.js';

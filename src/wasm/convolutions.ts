@@ -7,7 +7,7 @@
  *
  * Depthwise convolutions sum over the window alone and are plain loop nests.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf, type Node } from '../graph/graph.js';
 import { apply, loadLeaf } from './emit/terms.js';
 import { fill, inputsOf } from './indirect.js';

@@ -4,7 +4,7 @@
  * tfjs keeps it in a `WeakMap` by data id and asks it five times in the life of a tensor, which is most of what a small tensor costs. Our data
  * ids are objects of our own class, so they can carry it themselves; it lives as long as its id, as in a `WeakMap`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { engineInternals, type EngineInternals } from '../graph/engine.js';
 
 export interface DataInfo {

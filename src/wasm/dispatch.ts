@@ -5,7 +5,7 @@
  * take longer than a small kernel of ours. While nobody looks on, the engine's steps that have an effect are few, and are
  * done here; everything else is the engine's as before.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { engineInternals, type Attrs, type KernelInputs } from '../graph/engine.js';
 import type { NullclineBackend } from './backend.js';
 

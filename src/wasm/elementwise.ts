@@ -2,7 +2,7 @@
  * tfjs's elementwise kernels as terms. What is not in these tables, or not for that dtype, is not computed by generated
  * code.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Attrs } from '../graph/engine.js';
 import type { Kind } from './emit/access.js';
 import { apply, cast, constant, hasOperation, type Term } from './emit/terms.js';

@@ -1,7 +1,7 @@
 /**
  * The buffers of a backend: numbers in an array or in the heap, and how tfjs finds them by their ids.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { storageOf, type Numbers, type Precision, type Storage } from './backend-values.js';
 import { DataId } from './data-infos.js';
 import type { Heap } from './heap.js';

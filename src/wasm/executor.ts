@@ -1,7 +1,7 @@
 /**
  * The executor of the compiled backend. Importing it compiles nothing; `prepare` compiles a graph.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Buffer, Executable, Executor } from '../graph/executor.js';
 import type { Graph } from '../graph/graph.js';
 import { interpreter } from '../graph/interpret.js';

@@ -1,7 +1,7 @@
 /**
  * Operations whose operands say where to read or write: gathers, scatters and sums by segment.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf, type Node, type Value } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import { SITES, type MoveSpec } from './emit/indirect.js';

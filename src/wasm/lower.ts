@@ -1,7 +1,7 @@
 /**
  * Kernels that are several loops become the kernels of those loops, so that each can be fused with its neighbours.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import {
   CONSTANT,
   liveNodes,

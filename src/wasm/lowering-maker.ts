@@ -1,7 +1,7 @@
 /**
  * Writing a kernel in terms of others: nodes made one by one.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { CONSTANT, constantAttrs, makeNode, splatAttrs, type Node, type Value } from '../graph/graph.js';
 
 /** What stands for the node of a kernel, or undefined where it stays. */

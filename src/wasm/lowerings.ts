@@ -2,7 +2,7 @@
  * Kernels in terms of others that have generated code: choices by index, resampling, normalisation, and what moves blocks
  * of an image about.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf, type Value } from '../graph/graph.js';
 import { by, countTo, type Attrs, type Lowering, type Maker } from './lowering-maker.js';
 

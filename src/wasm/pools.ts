@@ -2,7 +2,7 @@
  * Pooling in two and three dimensions: reductions over windows. The gradient of a maximum goes to the first of the largest
  * elements of each window (tfjs's convention).
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { CONSTANT, makeNode, sizeOf, type Node, type Value } from '../graph/graph.js';
 import { apply, constant, loadLeaf, type Term } from './emit/terms.js';
 import { fill, inputsOf } from './indirect.js';

@@ -1,7 +1,7 @@
 /**
  * A compiled graph: its module, its arena and its constants on the heap of one backend.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { asStored } from '../core/floats.js';
 import type { Buffer, Executable } from '../graph/executor.js';
 import {

@@ -1,7 +1,7 @@
 /**
  * A workspace on the compiled backend: a cell is an address, and a run is a table of addresses and one call.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { sizeOf } from '../graph/graph.js';
 import type { RunContext } from '../graph/primitive.js';
 import type { Cell, LoopExecutable, LoopProgram, Rows, Workspace } from '../graph/workspace.js';

@@ -1,7 +1,7 @@
 /**
  * Reductions: the reduced axes go to the end of the nest.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Node } from '../graph/graph.js';
 import { sizeOf } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';

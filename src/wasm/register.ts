@@ -1,7 +1,8 @@
 /**
  * Making the compiled backend known to tfjs, once per engine: both builds of this package share what is registered here.
  */
-import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
 import { storesDoubles } from '../core/floats.js';
 import { engineInternals } from '../graph/engine.js';
 import { registerExecutor, registerPrecision } from '../graph/program.js';

@@ -1,7 +1,7 @@
 /**
  * Sums and products of all elements so far: each element of the result is the one before it and one of the input.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Node } from '../graph/graph.js';
 import { sizeOf } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';

@@ -29,7 +29,7 @@ describe('backendReport', () => {
     expect(tf.getBackend()).to.equal('nullcline64');
     expect(tf.memory().numTensors).to.equal(tensors);
     expect(chosen).to.equal('nullcline');
-    const names = ['nullcline', 'cpu', 'wasm', 'tensorflow', 'tensorflow-gpu', 'webgpu'];
+    const names = ['nullcline', 'cpu', 'wasm', 'tensorflow', 'tensorflow-gpu', 'webgl', 'webgpu'];
     expect(backends.map(({ name }) => name)).to.deep.equal(names);
     expect(backends[0]).to.deep.include({
       precision: ['float32', 'float64'],
@@ -50,7 +50,7 @@ describe('backendReport', () => {
       Math.max(
         ...text
           .split('\n')
-          .slice(8)
+          .slice(9)
           .map((line) => line.length),
       ),
     ).to.be.at.most(104);
@@ -74,6 +74,22 @@ describe('a backend that is not complete', () => {
     expect(tf.memory().numTensors).to.equal(before);
     expect(tf.memory().numDataBuffers).to.be.at.most(tf.memory().numTensors);
     expect(readsSynchronously()).to.equal(true);
+  });
+});
+
+describe("useBackend('webgl')", () => {
+  it('names the package to install, or says that it needs a browser', async () => {
+    const absent = (name: string): Promise<never> =>
+      Promise.reject(Object.assign(new Error(`Cannot find module '${name}'`), { code: 'MODULE_NOT_FOUND' }));
+    const error = await rejection(chooseBackend('webgl', {}, absent));
+    expect(error).to.be.instanceOf(BackendError);
+    expect(error.message).to.equal(
+      'backend "webgl" needs the package @tensorflow/tfjs-backend-webgl, which is not installed. Install it with: npm install @tensorflow/tfjs-backend-webgl',
+    );
+    const { backends } = await reportFrom(absent);
+    expect(backends.find(({ name }) => name === 'webgl')).to.include({ installed: false, usable: false });
+    // The package registers its backend in browsers only.
+    expect((await rejection(useBackend('webgl'))).message).to.match(/^backend "webgl" runs in browsers only/);
   });
 });
 

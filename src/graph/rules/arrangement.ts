@@ -1,10 +1,10 @@
 /**
  * Kernels that move elements about: each is undone by moving the cotangents back.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Attrs } from '../engine.js';
 import type { Rule, RuleTable } from './rule.js';
-import { byParts, dilated, kernel, linear, reshaped, through, type Inputs, type Tensor } from './tools.js';
+import { byParts, dilated, kernel, linear, reshaped, through, unbroadcast, type Inputs, type Tensor } from './tools.js';
 
 const toShape: Rule = ({ inputs, dys: [dy] }) =>
   Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, () => reshaped(dy, x.shape)]));
@@ -142,6 +142,7 @@ export const ARRANGEMENT: RuleTable = {
     const copies = tf.reshape(dy, x.shape.flatMap((n, i) => [repeats[i], n])); // prettier-ignore
     return tf.sum(copies, x.shape.map((_, i) => 2 * i)); // prettier-ignore
   }),
+  BroadcastTo: linear('x', (dy, x) => unbroadcast(dy, x.shape)),
   SpaceToBatchND: linear('x', (x, _, { blockShape, paddings }) =>
     kernel('BatchToSpaceND', { x }, { blockShape, crops: paddings }),
   ),

@@ -3,7 +3,7 @@
  *
  * A tie of maximum or minimum goes wholly to the first argument, as in tfjs.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import type { Rule, RuleTable } from './rule.js';
 import {

@@ -2,7 +2,7 @@
  * Complex tensors. The cotangent of z = x + iy is g = dL/dx + i dL/dy, so that a real function of z changes by
  * Re(conj(g) dz); a linear map is pulled back by its conjugate transpose.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { RuleTable } from './rule.js';
 import { isComplex, kernel, times, where, type Tensor } from './tools.js';
 

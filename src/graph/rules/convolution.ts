@@ -6,7 +6,7 @@
  *
  * tfjs's backprop kernels ignore dilation; a dilated filter is therefore written out with its zeros first.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Attrs } from '../engine.js';
 import { activate } from './linear-algebra.js';
 import type { Rule, RuleTable } from './rule.js';

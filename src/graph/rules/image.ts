@@ -5,7 +5,7 @@
  * is the derivative. Cropping and projective transforms also depend on where they sample: they are written out as gathers
  * with interpolation weights.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import type { Attrs } from '../engine.js';
 import type { Rule, RuleTable } from './rule.js';

@@ -1,6 +1,7 @@
 /**
- * Our own derivative rules: where tfjs has none, or a wrong one, or one that cannot be differentiated again. Every other
- * kernel uses the rule that tfjs registers.
+ * Our own derivative rules, for every kernel that tfjs has a rule for and some more: tfjs's own, of which some are wrong and some
+ * cannot be differentiated again, come with all of `@tensorflow/tfjs`, which nobody needs to load. What a user registers for a
+ * kernel of theirs is used where there is none here.
  */
 import { ARRANGEMENT } from './arrangement.js';
 import { BINARY } from './binary.js';

@@ -2,7 +2,7 @@
  * Picking and placing elements by index. A gather is undone by a scatter that adds, and the other way round; tfjs's own
  * rule for gather uses a kernel whose work grows with the number of rows of the table.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf } from '../graph.js';
 import type { Rule, RuleTable } from './rule.js';
 import { integers, kernel, reshaped, unbroadcast, where, type Tensor } from './tools.js';

@@ -1,7 +1,7 @@
 /**
  * Matrix products and contractions.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf } from '../graph.js';
 import type { Rule, RuleTable } from './rule.js';
 import { kernel, reshaped, through, unbroadcast, type Inputs, type Tensor } from './tools.js';

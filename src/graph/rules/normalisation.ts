@@ -1,7 +1,7 @@
 /**
  * Batch and local response normalisation.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import { engineInternals, type Attrs } from '../engine.js';
 import { sameShape } from '../graph.js';

@@ -5,7 +5,7 @@
  * scattering is a gathering at the same places. Mean: tfjs's backward kernel divides by the full window everywhere, also
  * at a padded border where fewer elements were averaged; dividing dy by the true count beforehand mends it.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import { defineHostKernel, upload } from '../../core/host-kernel.js';
 import type { Attrs } from '../engine.js';

@@ -3,7 +3,7 @@
  *
  * All entries equal to a maximum or minimum receive its whole cotangent, as in tfjs.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import { sizeOf } from '../graph.js';
 import type { Rule, RuleTable } from './rule.js';
@@ -83,5 +83,8 @@ export const REDUCTIONS: RuleTable = {
   }),
   Softmax: ({ outputs: [y], dys: [dy], attrs }) => ({
     logits: () => tf.mul(tf.sub(dy, tf.sum(tf.mul(dy, y), attrs.dim as number, true)), y),
+  }),
+  LogSoftmax: ({ outputs: [y], dys: [dy], attrs }) => ({
+    logits: () => tf.sub(dy, tf.mul(tf.sum(dy, attrs.axis as number, true), tf.exp(y))),
   }),
 };

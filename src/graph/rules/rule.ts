@@ -1,7 +1,7 @@
 /**
  * The form of a derivative rule: data beside the kernel it belongs to.
  */
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Attrs } from '../engine.js';
 
 export interface RuleCall {

@@ -1,7 +1,7 @@
 /**
  * What the derivative rules are written with: kernels called by name, broadcasting and its transpose, exact constants.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import { engineInternals, type Attrs, type KernelInputs } from '../engine.js';
 import { sameShape, sizeOf, splatOf } from '../graph.js';

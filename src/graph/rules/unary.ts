@@ -3,7 +3,7 @@
  *
  * Where the slope is cheaper in terms of the result, it is written so; at a kink it is what tfjs has (0 for relu at 0).
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import type { Attrs } from '../engine.js';
 import type { Rule, RuleTable } from './rule.js';
@@ -63,7 +63,8 @@ const unary =
   ({ inputs, outputs: [y], dys: [dy], attrs }) => ({ x: () => slope(dy, inputs.x, y, attrs) });
 
 /** Constant between jumps. */
-const STEPS = 'Floor Ceil Round Sign Step FloorDiv IsNan IsInf IsFinite ZerosLike OnesLike OneHot ArgMax ArgMin';
+const STEPS =
+  'Floor Ceil Round Sign Step FloorDiv IsNan IsInf IsFinite ZerosLike OnesLike OneHot ArgMax ArgMin GreaterEqual';
 
 export const UNARY: RuleTable = {
   ...Object.fromEntries(Object.entries(SLOPES).map(([name, slope]) => [name, unary(slope)])),

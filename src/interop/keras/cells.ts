@@ -1,7 +1,7 @@
 /**
  * Recurrent cells with the activations that Keras leaves free, and its gated unit, whose gate r comes before the product.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import { parseOptions } from '../../core/options.js';
 import type { Tensor, Tree } from '../../core/tree.js';

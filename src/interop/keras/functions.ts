@@ -1,7 +1,7 @@
 /**
  * Functions of Keras that differ from those of the same name elsewhere.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import type { Tensor } from '../../core/tree.js';
 

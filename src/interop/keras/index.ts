@@ -1,7 +1,7 @@
 /**
  * Keras models of tfjs as layers.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyLayer, Layer } from '../../core/layer.js';
 import { keyOption, parseOptions, z } from '../../core/options.js';
 import { key as makeKey, type Key } from '../../core/random.js';
@@ -10,7 +10,7 @@ import { chain } from '../../layers/containers.js';
 import { defineContainer, type CallChild } from '../../layers/container.js';
 import { InteropError } from '../errors.js';
 import { CONVERTERS } from './layers.js';
-import { Source, type Converted, type Shape } from './source.js';
+import { Source, type Converted, type KerasLayer, type KerasModel, type KerasTensor, type Shape } from './source.js';
 
 export interface FromLayersModelOptions {
   /** For layers with random states (dropout). Default `key(0)`. */
@@ -36,8 +36,8 @@ interface Step {
 }
 
 /** The model that a layer is, if it is one. */
-function asModel(layer: unknown): tf.LayersModel | undefined {
-  const model = layer as tf.LayersModel | null | undefined;
+function asModel(layer: unknown): KerasModel | undefined {
+  const model = layer as KerasModel | null | undefined;
   return typeof model === 'object' && Array.isArray(model?.layers) ? model : undefined;
 }
 
@@ -47,17 +47,17 @@ const fieldName = (name: string): string => name.replace(/\./g, '_').replace(/^(
 /** The calls between inputs and outputs of a model, each after those it needs. */
 class Walk {
   readonly steps: Step[] = [];
-  readonly layers = new Map<tf.layers.Layer, { readonly name: string; readonly shapes: readonly Shape[] }>();
+  readonly layers = new Map<KerasLayer, { readonly name: string; readonly shapes: readonly Shape[] }>();
   private readonly done = new Set<number>();
 
   constructor(
     private readonly title: string,
-    inputs: readonly tf.SymbolicTensor[],
+    inputs: readonly KerasTensor[],
   ) {
     for (const { id } of inputs) this.done.add(id);
   }
 
-  reach(tensor: tf.SymbolicTensor): void {
+  reach(tensor: KerasTensor): void {
     if (this.done.has(tensor.id)) return;
     const { sourceLayer: layer, nodeIndex } = tensor;
     const node = layer.inboundNodes[nodeIndex] as (typeof layer.inboundNodes)[number] | undefined;
@@ -73,7 +73,7 @@ class Walk {
     for (const { id } of node.outputTensors) this.done.add(id);
   }
 
-  private nameOf(layer: tf.layers.Layer, inputs: readonly tf.SymbolicTensor[]): string {
+  private nameOf(layer: KerasLayer, inputs: readonly KerasTensor[]): string {
     const known = this.layers.get(layer);
     if (known !== undefined) return known.name;
     const taken = new Set([...this.layers.values()].map(({ name }) => name));
@@ -84,9 +84,9 @@ class Walk {
   }
 }
 
-function convertModel(model: tf.LayersModel, key: Key): Converted {
+function convertModel(model: KerasModel, key: Key): Converted {
   const title = `model "${model.name}"`;
-  const outputs = model.outputs as readonly tf.SymbolicTensor[] | null | undefined;
+  const outputs = model.outputs as readonly KerasTensor[] | null | undefined;
   if (outputs == null || outputs.length === 0) {
     throw new InteropError(`fromLayersModel: ${title} is not built: give its first layer an inputShape, or build it`);
   }
@@ -100,7 +100,7 @@ function convertModel(model: tf.LayersModel, key: Key): Converted {
 }
 
 /** The calls as a layer: a chain where each takes what the one before gives. */
-function join(model: tf.LayersModel, steps: readonly Step[], children: Readonly<Record<string, AnyLayer>>): AnyLayer {
+function join(model: KerasModel, steps: readonly Step[], children: Readonly<Record<string, AnyLayer>>): AnyLayer {
   const inputs = model.inputs.map(({ id }) => id);
   const outputs = model.outputs.map(({ id }) => id);
   const inRow =
@@ -132,7 +132,7 @@ function join(model: tf.LayersModel, steps: readonly Step[], children: Readonly<
   });
 }
 
-function convertLayer(layer: tf.layers.Layer, shapes: readonly Shape[], key: Key): Converted {
+function convertLayer(layer: KerasLayer, shapes: readonly Shape[], key: Key): Converted {
   const model = asModel(layer);
   if (model !== undefined) return convertModel(model, key);
   const source = new Source(layer, shapes, key, (inner, innerShapes) => convertLayer(inner, innerShapes, key));
@@ -163,7 +163,7 @@ function convertLayer(layer: tf.layers.Layer, shapes: readonly Shape[], key: Key
  * const { layer, ps, st } = fromLayersModel(await tf.loadLayersModel(url));
  * const [y] = layer.apply(x, ps, st); // model.predict(x)
  */
-export function fromLayersModel(model: tf.LayersModel, options?: FromLayersModelOptions): FromLayersModel {
+export function fromLayersModel(model: KerasModel, options?: FromLayersModelOptions): FromLayersModel {
   if (asModel(model) === undefined) {
     throw new TypeError('fromLayersModel: expected a tfjs LayersModel, as tf.sequential, tf.model or tf.loadLayersModel give'); // prettier-ignore
   }

@@ -1,7 +1,7 @@
 /**
  * What each layer of Keras becomes here: a table.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import { testMode, type AnyLayer } from '../../core/layer.js';
 import type { StateTree, Tensor, Tree } from '../../core/tree.js';
@@ -21,7 +21,7 @@ import { bidirectionalRNN } from '../../layers/stacked.js';
 import { upsample } from '../../layers/upsample.js';
 import { convertCell } from './cells.js';
 import { cappedRelu } from './functions.js';
-import { Source, type Converted, type Shape } from './source.js';
+import { Source, type Converted, type KerasLayer, type Shape } from './source.js';
 
 type Converter = (source: Source) => Converted;
 
@@ -218,7 +218,7 @@ const MERGES: Readonly<Record<string, (a: Tensor, b: Tensor) => Tensor>> = {
 };
 
 const bidirectional: Converter = (source) => {
-  const { forwardLayer, backwardLayer } = source.layer as unknown as Record<string, tf.layers.Layer>;
+  const { forwardLayer, backwardLayer } = source.layer as unknown as Record<string, KerasLayer>;
   const [forward, backward] = [forwardLayer, backwardLayer].map((one) => {
     const inner = new Source(one, source.inputShapes, source.key, source.convert);
     return { ...convertCell(inner), inner };
@@ -235,7 +235,7 @@ const bidirectional: Converter = (source) => {
 
 /** Time and batch become one axis for the layer inside. */
 const timeDistributed: Converter = (source) => {
-  const { layer: wrapped } = source.layer as unknown as { layer: tf.layers.Layer };
+  const { layer: wrapped } = source.layer as unknown as { layer: KerasLayer };
   const [[batch, , ...rest]] = source.inputShapes;
   const inner = source.convert(wrapped, [[batch, ...rest]]);
   const layer: AnyLayer = defineContainer({

@@ -2,13 +2,40 @@
  * One layer of a tfjs Layers (Keras) model as the conversion sees it: its name, its configuration, read with checks, and
  * its weights.
  */
-import type * as tf from '@tensorflow/tfjs';
 import type { AnyLayer } from '../../core/layer.js';
 import type { Key } from '../../core/random.js';
 import { isRecord, type StateTree, type Tensor, type Tree } from '../../core/tree.js';
 import { activations, type Activation } from '../../functional/activations.js';
 import { InteropError } from '../errors.js';
 import { kerasHardSigmoid } from './functions.js';
+
+/** A value between layers of a Keras model, as far as it is read here. */
+export interface KerasTensor {
+  readonly id: number;
+  readonly shape: Shape;
+  readonly sourceLayer: KerasLayer;
+  readonly nodeIndex: number;
+}
+
+/** A layer of `@tensorflow/tfjs-layers`, as far as it is read here: that package itself is not needed. */
+export interface KerasLayer {
+  readonly name: string;
+  readonly inboundNodes: readonly {
+    readonly inputTensors: readonly KerasTensor[];
+    readonly outputTensors: readonly KerasTensor[];
+  }[];
+  getClassName(): string;
+  getConfig(): Readonly<Record<string, unknown>>;
+  getWeights(): readonly Tensor[];
+}
+
+/** A `LayersModel` of `@tensorflow/tfjs-layers`, as far as it is read here. */
+export interface KerasModel {
+  readonly name: string;
+  readonly layers: readonly KerasLayer[];
+  readonly inputs: readonly KerasTensor[];
+  readonly outputs: readonly KerasTensor[];
+}
 
 /** A layer with its own parameters and states. */
 export interface Converted {
@@ -18,7 +45,7 @@ export interface Converted {
 }
 
 /** Converts a layer inside another, as a wrapper has one. */
-export type ConvertInner = (layer: tf.layers.Layer, inputShapes: readonly Shape[]) => Converted;
+export type ConvertInner = (layer: KerasLayer, inputShapes: readonly Shape[]) => Converted;
 
 /** A shape of Keras: null where the size is known only when it runs. */
 export type Shape = readonly (number | null)[];
@@ -37,7 +64,7 @@ export class Source {
   readonly weights: readonly Tensor[];
 
   constructor(
-    readonly layer: tf.layers.Layer,
+    readonly layer: KerasLayer,
     /** The shapes of its inputs, batch first. */
     readonly inputShapes: readonly Shape[],
     /** For layers whose states are random. */

@@ -1,7 +1,7 @@
 /**
  * One array of theirs as one tensor of ours, and back: parts, axes, and the direction of kernels.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../core/tree.js';
 import type { Slot } from './slots.js';
 

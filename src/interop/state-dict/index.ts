@@ -1,7 +1,7 @@
 /**
  * Weights from and to the state dicts of PyTorch and Lux.jl.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { constant } from '../../core/constant.js';
 import type { AnyLayer } from '../../core/layer.js';
 import { flag, nearest, parseOptions, z } from '../../core/options.js';

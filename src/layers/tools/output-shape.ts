@@ -1,7 +1,7 @@
 /**
  * What a layer returns, without numbers.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { setup, testMode, type AnyLayer } from '../../core/layer.js';
 import { oneOf, parseOptions, z } from '../../core/options.js';
 import { key } from '../../core/random.js';

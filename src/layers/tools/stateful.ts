@@ -1,7 +1,7 @@
 /**
  * A layer as a plain function that keeps its parameters and states: a bridge to code that wants `y = m(x)`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { testMode, trainMode, type Layer } from '../../core/layer.js';
 import { leaves, treeMap, type StateTree, type Tensor, type Tree } from '../../core/tree.js';
 import { describe } from '../../core/value.js';

@@ -1,7 +1,7 @@
 /**
  * Axes that an operation goes along, seen as one: blocks, each of so many rows of so many columns.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { sizeOf, type EagerKernel } from './eager.js';
 

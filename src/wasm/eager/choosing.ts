@@ -2,7 +2,7 @@
  * Places of elements: of the largest, of the k largest, and ones at given places. In JavaScript, on the memory itself:
  * finding takes a step after the other, and vectors gain nothing at sizes that are not worth a program of their own.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Numbers } from '../backend-values.js';
 import { kindOf } from '../elementwise.js';
 import { along, axesOf } from './axes.js';

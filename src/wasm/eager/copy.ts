@@ -1,7 +1,7 @@
 /**
  * Copies of elements from place to place, of sizes known only at run time: four nested loops with a stride each.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { kindOf } from '../elementwise.js';
 import { bytesOfKind } from '../emit/access.js';

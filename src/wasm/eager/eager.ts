@@ -1,7 +1,7 @@
 /**
  * What the kernels for single operations have in common.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { F32X4, F64X2, type Lanes } from '../emit/lanes.js';
 

@@ -1,7 +1,7 @@
 /**
  * Elementwise operations of sizes known only at run time, with broadcasting that two nested loops can say.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { elementwiseTerm, kindOf } from '../elementwise.js';
 import { bytesOfKind, load, store, type Kind } from '../emit/access.js';
 import { i32, i32mul, localExpr, type Body, type Expr } from '../emit/assembler.js';

@@ -1,7 +1,7 @@
 /**
  * Results of one value throughout.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { kindOf } from '../elementwise.js';
 import { i32, localExpr, V128, type Body } from '../emit/assembler.js';

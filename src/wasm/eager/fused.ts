@@ -1,7 +1,7 @@
 /**
  * Operations that are several, one after the other: the product that tfjs fuses with a bias and an activation, and sums.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Call, EagerKernel } from './eager.js';
 import { ELEMENTWISE, elementwiseKernel } from './elementwise.js';
 

@@ -2,7 +2,7 @@
  * The kernels of the backend for single operations. Whether an operation is computed by one of these depends on its dtypes,
  * shapes and attributes alone, never on how often it ran: the same call gives the same bits every time.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { CHOICES } from './choosing.js';
 import { ELEMENTWISE, elementwiseKernel } from './elementwise.js';

@@ -1,7 +1,7 @@
 /**
  * Tensors put together along an axis, and taken apart.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { axesOf } from './axes.js';
 import { bytesOf, copyRows, movable } from './copy.js';

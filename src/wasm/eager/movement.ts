@@ -1,7 +1,7 @@
 /**
  * Operations that only move elements about.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { i32, i32add, i32load, i32mul, localExpr, type Body, type Expr } from '../emit/assembler.js';
 import { stridedSliceOf } from '../../graph/strided-slice.js';

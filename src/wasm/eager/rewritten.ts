@@ -1,7 +1,7 @@
 /**
  * Operations that are computed as others, the same ones that stand for them in a traced function.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { engineInternals } from '../../graph/engine.js';
 import { LOWERINGS } from '../../graph/lowering.js';
 import type { NullclineBackend } from '../backend.js';

@@ -1,7 +1,7 @@
 /**
  * Operations whose result is another name for the same numbers: a reference, of another shape or in a wider dtype.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import type { Conversion } from '../entries.js';
 import { elementwiseTerm, kindOf } from '../elementwise.js';

@@ -30,7 +30,8 @@ describe('running out of memory', () => {
     );
     program.dispose();
     for (const { dataId } of buffers) backend.disposeData(dataId);
-    expect(backend.heap.bytesInUse).to.equal(before);
+    // Less where other programs had to make room for this one among those that are kept.
+    expect(backend.heap.bytesInUse).to.be.at.most(before);
   });
 
   it('says the same of results', () => {

@@ -7,6 +7,7 @@ import type { NullclineBackend } from '../backend.js';
 import { CHOICES } from './choosing.js';
 import { ELEMENTWISE, elementwiseKernel } from './elementwise.js';
 import type { EagerKernel, ManyKernel } from './eager.js';
+import { einsum } from './einsum.js';
 import { FILLINGS } from './filling.js';
 import { addN, fusedProduct } from './fused.js';
 import { JOININGS } from './joining.js';
@@ -28,6 +29,7 @@ const KERNELS: ReadonlyMap<string, EagerKernel | ManyKernel> = new Map<string, E
   ['BatchMatMul', product],
   ['_FusedMatMul', fusedProduct(product)],
   ['AddN', addN],
+  ['Einsum', einsum],
 ]);
 
 /** The kernel of that name as tfjs calls it: ours where it takes the operands, the given one otherwise. */

@@ -185,6 +185,7 @@ const LARGEST: Readonly<Record<string, number>> = {
   matMul: 10_000,
   'matMul transposed': 10_000,
   'fused matMul': 10_000,
+  fft: 100, // by halves on cpu with tensors for each: seconds
   einsum: 100, // tfjs's cpu backend holds all products at once
   unsortedSegmentSum: 10_000,
 };

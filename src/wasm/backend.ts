@@ -8,7 +8,16 @@
 import * as tf from '@tensorflow/tfjs';
 import { builtin } from '../core/host.js';
 import { asKind, storageOf, type Numbers, type Precision, type Storage } from './backend-values.js';
-import { EntryStorage, StoredEntry, tiesOf, type Conversion, type Entry, type Owner, type Ties } from './entries.js';
+import {
+  EntryStorage,
+  StoredEntry,
+  tiesOf,
+  type ComplexParts,
+  type Conversion,
+  type Entry,
+  type Owner,
+  type Ties,
+} from './entries.js';
 import { Heap } from './heap.js';
 import { WORTH } from './threads/share-out.js';
 import { Team } from './threads/team.js';
@@ -114,6 +123,18 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     const pointer = this.placed(whole) + offset * (storageOf(dtype, this.precision) as Storage).bytes;
     const entry = new StoredEntry(this, dtype, shape, lengthOf(shape), null, pointer);
     this.tie(entry, whole);
+    return this.add(entry);
+  }
+
+  /** The two real buffers of a complex one. */
+  partsOf(dataId: object): ComplexParts | undefined {
+    return this.entryOf(dataId).complexTensorInfos;
+  }
+
+  /** A complex buffer of two real ones, which it owns from now on. */
+  paired(real: tf.TensorInfo, imag: tf.TensorInfo): tf.TensorInfo {
+    const entry = new StoredEntry(this, 'complex64', real.shape, lengthOf(real.shape), null, 0);
+    entry.complexTensorInfos = { real, imag };
     return this.add(entry);
   }
 

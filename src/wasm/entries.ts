@@ -33,7 +33,7 @@ export interface Ties {
   labels: Entry[] | undefined;
 }
 
-interface ComplexParts {
+export interface ComplexParts {
   real: tf.TensorInfo;
   imag: tf.TensorInfo;
 }

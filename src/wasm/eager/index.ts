@@ -5,6 +5,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { NullclineBackend } from '../backend.js';
 import { CHOICES } from './choosing.js';
+import { COMPLEX } from './complex.js';
 import { ELEMENTWISE, elementwiseKernel } from './elementwise.js';
 import type { EagerKernel, ManyKernel } from './eager.js';
 import { einsum } from './einsum.js';
@@ -12,6 +13,7 @@ import { FILLINGS } from './filling.js';
 import { addN, fusedProduct } from './fused.js';
 import { JOININGS } from './joining.js';
 import { MOVEMENTS } from './movement.js';
+import { PLACINGS } from './placing.js';
 import { product } from './product.js';
 import { REDUCTIONS } from './reduction.js';
 import { SCANS } from './scans.js';
@@ -26,6 +28,8 @@ const KERNELS: ReadonlyMap<string, EagerKernel | ManyKernel> = new Map<string, E
   ...Object.entries(CHOICES),
   ...Object.entries(SCANS),
   ...Object.entries(SHARING),
+  ...Object.entries(PLACINGS),
+  ...Object.entries(COMPLEX),
   ['BatchMatMul', product],
   ['_FusedMatMul', fusedProduct(product)],
   ['AddN', addN],

@@ -29,12 +29,26 @@ interface Operands {
   readonly rows: tf.Tensor1D;
   readonly ints: tf.Tensor;
   readonly one: tf.Tensor;
-  readonly row: tf.Tensor;
+  readonly row: tf.Tensor1D;
   readonly column: tf.Tensor;
   /** Both in one. */
   readonly pair: tf.Tensor;
   readonly image: tf.Tensor3D;
   readonly filter: tf.Tensor4D;
+  /** Of a transposed convolution, and one of a single point. */
+  readonly back: tf.Tensor4D;
+  readonly mixing: tf.Tensor4D;
+  readonly sequence: tf.Tensor2D;
+  readonly taps: tf.Tensor3D;
+  /** Images of even length; with four times as many channels; four of them. */
+  readonly even: tf.Tensor4D;
+  readonly deep: tf.Tensor4D;
+  readonly blocks: tf.Tensor4D;
+  readonly sorted: tf.Tensor1D;
+  /** A power of two elements: what tfjs's fft is fast for. */
+  readonly wave: tf.Tensor;
+  /** Row and column of as many elements of the matrix as it has rows. */
+  readonly places: tf.Tensor2D;
 }
 
 type Operation = (o: Operands) => tf.Tensor | tf.Tensor[];
@@ -112,6 +126,58 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   matMul: ({ m }) => tf.matMul(m, m),
   'matMul transposed': ({ m }) => tf.matMul(m, m, true),
   'fused matMul': ({ m, row }) => tf.fused.matMul({ a: m, b: m, bias: row, activation: 'relu' }),
+  dot: ({ m, row }) => tf.dot(m, row),
+  outerProduct: ({ row }) => tf.outerProduct(row, row),
+  linspace: ({ x }) => tf.linspace(0, 1, x.size),
+  range: ({ x }) => tf.range(0, x.size, 1),
+  eye: ({ row }) => tf.eye(row.size),
+  fill: ({ x }) => tf.fill(x.shape, 0.5),
+  zeros: ({ x }) => tf.zeros(x.shape),
+  ones: ({ x }) => tf.ones(x.shape),
+  onesLike: ({ x }) => tf.onesLike(x),
+  scalar: () => tf.scalar(0.5),
+  squeeze: ({ row }) => tf.squeeze(row),
+  broadcastTo: ({ m, row }) => tf.broadcastTo(row, m.shape),
+  meshgrid: ({ row }) => tf.meshgrid(row, row),
+  gatherND: ({ m, places }) => tf.gatherND(m, places),
+  scatterND: ({ row, places, m }) => tf.scatterND(places, row, m.shape),
+  tensorScatterUpdate: ({ row, places, m }) => tf.tensorScatterUpdate(m, places, row),
+  booleanMask: ({ m, rows }) => tf.gather(m, rows, 1),
+  logSumExp: ({ m }) => tf.logSumExp(m, 1),
+  logSoftmax: ({ m }) => tf.logSoftmax(m),
+  norm: ({ x }) => tf.norm(x),
+  'norm axis 1': ({ m }) => tf.norm(m, 'euclidean', 1),
+  moments: ({ m }) => Object.values(tf.moments(m, 0)),
+  batchNorm: ({ m, row }) => tf.batchNorm(m, row, row, row, row),
+  argMin: ({ m }) => tf.argMin(m, 1),
+  any: ({ mask }) => tf.any(mask),
+  logicalXor: ({ mask }) => tf.logicalXor(mask, mask),
+  logSigmoid: ({ x }) => tf.logSigmoid(x),
+  bincount: ({ ints }) => tf.bincount(ints as tf.Tensor1D, [], 200),
+  denseBincount: ({ ints }) => tf.denseBincount(ints as tf.Tensor1D, [], 200),
+  searchSorted: ({ sorted, x }) => tf.searchSorted(sorted, x),
+  unique: ({ ints }) => Object.values(tf.unique(ints)),
+  mirrorPad: ({ m }) => tf.mirrorPad(m, [[0, 1], [0, 1]], 'symmetric'),
+  bandPart: ({ m }) => tf.linalg.bandPart(m, 1, 1),
+  complex: ({ x, y }) => tf.complex(x, y),
+  fft: ({ wave }) => tf.spectral.fft(wave),
+  rfft: ({ row }) => tf.spectral.rfft(row),
+  avgPool: ({ image }) => tf.avgPool(image, 2, 2, 'same'),
+  conv1d: ({ sequence, taps }) => tf.conv1d(sequence, taps, 1, 'same'),
+  depthwiseConv2d: ({ image, filter }) => tf.depthwiseConv2d(image, filter, 1, 'same'),
+  separableConv2d: ({ image, filter, mixing }) => tf.separableConv2d(image, filter, mixing, 1, 'same'),
+  conv2dTranspose: ({ image, back }) => tf.conv2dTranspose(image, back, [2 * image.shape[0], 2 * image.shape[1], 2], 2, 'same'), // prettier-ignore
+  resizeBilinear: ({ image }) => tf.image.resizeBilinear(image, [2 * image.shape[0], 2 * image.shape[1]]),
+  resizeNearestNeighbor: ({ image }) => tf.image.resizeNearestNeighbor(image, [2 * image.shape[0], 2 * image.shape[1]]),
+  flipLeftRight: ({ image }) => tf.image.flipLeftRight(tf.expandDims(image, 0) as tf.Tensor4D),
+  localResponseNormalization: ({ image }) => tf.localResponseNormalization(image),
+  spaceToBatchND: ({ even }) => tf.spaceToBatchND(even, [2, 2], [[0, 0], [0, 0]]),
+  batchToSpaceND: ({ blocks }) => tf.batchToSpaceND(blocks, [2, 2], [[0, 0], [0, 0]]),
+  depthToSpace: ({ deep }) => tf.depthToSpace(deep, 2),
+  meanSquaredError: ({ x, y }) => tf.losses.meanSquaredError(x, y),
+  softmaxCrossEntropy: ({ m }) => tf.losses.softmaxCrossEntropy(m, m),
+  'grad of square': ({ x }) => tf.grad((v: tf.Tensor) => tf.sum(tf.square(v)))(x),
+  'grad of tanh product': ({ m, row }) => tf.grad((v) => tf.sum(tf.tanh(tf.dot(m, v))))(row),
 }; // prettier-ignore
 
 /** Products grow faster than their operands: none of a million elements. */
@@ -119,18 +185,21 @@ const LARGEST: Readonly<Record<string, number>> = {
   matMul: 10_000,
   'matMul transposed': 10_000,
   'fused matMul': 10_000,
+  fft: 100, // by halves on cpu with tensors for each: seconds
   einsum: 100, // tfjs's cpu backend holds all products at once
   unsortedSegmentSum: 10_000,
 };
 
 function operands(n: number): Operands {
   const side = Math.max(1, Math.round(Math.sqrt(n)));
+  const half = Math.max(1, side >> 1);
+  const power = 2 ** Math.floor(Math.log2(n));
   const x = tf.randomUniform([n], 0.1, 2, 'float32', 1);
   const y = tf.randomUniform([n], 0.1, 2, 'float32', 2);
   return {
     x,
     one: tf.scalar(0.5),
-    row: tf.randomUniform([side], 0.1, 2, 'float32', 4),
+    row: tf.randomUniform<tf.Rank.R1>([side], 0.1, 2, 'float32', 4),
     image: tf.randomUniform([side, side, 1], 0.1, 2, 'float32', 7),
     filter: tf.randomUniform([3, 3, 1, 4], 0.1, 2, 'float32', 6),
     pair: tf.stack([x, y]),
@@ -140,6 +209,16 @@ function operands(n: number): Operands {
     mask: tf.tidy(() => tf.greater(x, y)),
     rows: tf.range(0, side, 1, 'int32'),
     ints: tf.tidy(() => tf.cast(tf.mul(x, 100), 'int32')),
+    back: tf.randomUniform([2, 2, 2, 1], 0.1, 2, 'float32', 8),
+    mixing: tf.randomUniform([1, 1, 4, 2], 0.1, 2, 'float32', 9),
+    sequence: tf.randomUniform([n, 1], 0.1, 2, 'float32', 10),
+    taps: tf.randomUniform([3, 1, 4], 0.1, 2, 'float32', 11),
+    even: tf.randomUniform([1, 2 * half, 2 * half, 1], 0.1, 2, 'float32', 12),
+    deep: tf.randomUniform([1, half, half, 4], 0.1, 2, 'float32', 13),
+    blocks: tf.randomUniform([4, half, half, 1], 0.1, 2, 'float32', 14),
+    sorted: tf.linspace(0, 2, side),
+    wave: tf.tidy(() => tf.complex(tf.ones([power]), tf.zeros([power]))),
+    places: tf.tidy(() => tf.stack([tf.range(0, side, 1, 'int32'), tf.range(0, side, 1, 'int32')], 1)) as tf.Tensor2D,
   };
 }
 

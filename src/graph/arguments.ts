@@ -34,8 +34,12 @@ function build(pattern: Pattern, tensors: readonly Tensor[]): unknown {
       return tensors[pattern.index];
     case 'plain':
       return pattern.value;
-    case 'array':
-      return pattern.items.map((item) => build(item, tensors));
+    case 'array': {
+      const { items } = pattern;
+      const out = new Array<unknown>(items.length);
+      for (let i = 0; i < items.length; i++) out[i] = build(items[i], tensors);
+      return out;
+    }
     case 'record': {
       const { names, items } = pattern;
       const out: Record<string, unknown> = {};
@@ -63,12 +67,12 @@ function argumentName(pattern: Pattern, index: number): string {
   return `argument ${position}${typeof rest[0] === 'number' ? '' : '.'}${formatPath(rest)}`;
 }
 
-/** The tensors of a value into `tensors`, if it has that pattern: structure, shapes, dtypes and plain values. */
+/** The tensors of a value into `tensors` by their indices, if it has that pattern: structure, shapes, dtypes and plain values. */
 export function matches(pattern: Pattern, x: unknown, tensors: Tensor[]): boolean {
   switch (pattern.kind) {
     case 'tensor':
       if (!isTensor(x) || x.dtype !== pattern.dtype || !sameShape(x.shape, pattern.shape)) return false;
-      tensors.push(x);
+      tensors[pattern.index] = x;
       return true;
     case 'plain':
       return Object.is(x, pattern.value);

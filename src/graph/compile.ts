@@ -106,7 +106,7 @@ export function compile<A extends unknown[], R>(
   const remembered = new Map<string, Traced>();
   const stats = { traces: 0, hits: 0 };
   /** The last that served, which the next call is most likely to want again. */
-  let recent: { readonly pattern: Flattened['pattern']; readonly traced: Traced } | undefined;
+  let recent: { readonly pattern: Flattened['pattern']; readonly count: number; readonly traced: Traced } | undefined;
   const lookUp = ({ pattern, ...args }: Flattened, given: readonly unknown[]): Traced => {
     const key = signatureOf(pattern);
     let traced = remembered.get(key);
@@ -125,12 +125,12 @@ export function compile<A extends unknown[], R>(
       remembered.delete(signature);
       program.dispose();
     }
-    recent = { pattern, traced };
+    recent = { pattern, count: args.tensors.length, traced };
     return traced;
   };
   const compiled = (...args: A): R => {
     if (currentTrace() !== undefined) return f(...args);
-    const tensors: Tensor[] = [];
+    const tensors = new Array<Tensor>(recent?.count ?? 0);
     if (recent !== undefined && matches(recent.pattern, args, tensors)) {
       stats.hits++;
       const { traced } = recent;

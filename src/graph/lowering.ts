@@ -6,6 +6,7 @@
  * `BatchMatMul` on the cpu backend stretches batch axes only at the front of the shape: any other way is written out.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { einsumPlan, type EinsumTerm } from './einsum.js';
 import type { Attrs } from './engine.js';
 import { sameShape, sizeOf } from './graph.js';
 
@@ -16,60 +17,18 @@ export type RecordOne = (name: string, inputs: Readonly<Record<string, Tensor>>,
 /** The tensor of this kernel call in terms of other kernels, or undefined to record the kernel itself. */
 export type Lowering = (inputs: Readonly<Record<string, Tensor>>, attrs: Attrs, run: RecordOne) => Tensor | undefined;
 
-interface Term {
-  readonly labels: string;
-  readonly tensor: Tensor;
-}
-
-const chosen = (labels: string, test: (label: string) => boolean): string => Array.from(labels).filter(test).join('');
-
-/** Sum over the labels that are in no other operand and not in the result. */
-function summed({ labels, tensor }: Term, elsewhere: string): Term {
-  const kept = chosen(labels, (l) => elsewhere.includes(l));
-  const axes = Array.from(labels).flatMap((l, i) => (elsewhere.includes(l) ? [] : [i]));
-  return axes.length === 0 ? { labels, tensor } : { labels: kept, tensor: tf.sum(tensor, axes) };
-}
-
-function arranged({ labels, tensor }: Term, order: string): Tensor {
-  return labels === order ? tensor : tf.transpose(tensor, Array.from(order, (l) => labels.indexOf(l))); // prettier-ignore
-}
-
-const shaped = (x: Tensor, shape: number[]): Tensor => (sameShape(x.shape, shape) ? x : tf.reshape(x, shape));
+const shaped = (x: Tensor, shape: readonly number[]): Tensor =>
+  sameShape(x.shape, shape) ? x : tf.reshape(x, [...shape]);
+const turned = (x: Tensor, order: readonly number[] | null): Tensor => (order === null ? x : tf.transpose(x, [...order])); // prettier-ignore
 
 const einsum: Lowering = (inputs, { equation }) => {
   const operands = Object.values(inputs);
-  const text = (equation as string).replace(/\s/g, '');
-  const { allDims, idDims } = tf.backend_util.decodeEinsumEquation(text, operands.length);
-  tf.backend_util.checkEinsumDimSizes(allDims.length, idDims, operands);
-  const [left, out] = text.split('->');
-  const terms = left.split(',').map((labels, i): Term => ({ labels, tensor: operands[i] }));
-  if (terms.length === 1) {
-    const only = summed(terms[0], out);
-    return tf.clone(arranged(only, out));
-  }
-  const a = summed(terms[0], terms[1].labels + out);
-  const b = summed(terms[1], terms[0].labels + out);
-  const batch = chosen(a.labels, (l) => b.labels.includes(l) && out.includes(l));
-  const inner = chosen(a.labels, (l) => b.labels.includes(l) && !out.includes(l));
-  const rows = chosen(a.labels, (l) => !b.labels.includes(l));
-  const columns = chosen(b.labels, (l) => !a.labels.includes(l));
-  const sizes = new Map<string, number>();
-  for (const { labels, tensor } of [a, b]) Array.from(labels).forEach((l, i) => sizes.set(l, tensor.shape[i]));
-  const lengths = (labels: string): number[] => Array.from(labels, (l) => sizes.get(l) ?? 1);
-  const length = (labels: string): number => sizeOf(lengths(labels));
-
-  // An operand that already lies the other way round is multiplied transposed instead of being moved.
-  const matrices = (term: Term, first: string, second: string): { x: Tensor; transposed: boolean } => {
-    const transposed = term.labels === batch + second + first && first !== '' && second !== '';
-    const [r, c] = transposed ? [second, first] : [first, second];
-    const group = batch === '' ? [] : [length(batch)];
-    return { x: shaped(arranged(term, batch + r + c), [...group, length(r), length(c)]), transposed };
-  };
-  const leftSide = matrices(a, rows, inner);
-  const rightSide = matrices(b, inner, columns);
-  const product = tf.matMul(leftSide.x, rightSide.x, leftSide.transposed, rightSide.transposed);
-  const labels = batch + rows + columns;
-  return arranged({ labels, tensor: shaped(product, lengths(labels)) }, out);
+  const { first, second, shape, order } = einsumPlan(equation as string, operands.map((x) => x.shape)); // prettier-ignore
+  const term = (x: Tensor, { sum, order: own, shape: matrix }: EinsumTerm): Tensor =>
+    shaped(turned(sum.length === 0 ? x : tf.sum(x, [...sum]), own), matrix);
+  if (second === undefined) return tf.clone(turned(term(operands[0], first), order));
+  const product = tf.matMul(term(operands[0], first), term(operands[1], second), first.isTransposed, second.isTransposed); // prettier-ignore
+  return turned(shaped(product, shape), order);
 };
 
 const batchMatMul: Lowering = ({ a, b }, attrs, run) => {

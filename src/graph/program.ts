@@ -6,7 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { donationOf } from './donation.js';
-import { activeBackend, engineInternals, tapeIsOn, withBackend } from './engine.js';
+import { activeBackend, engineInternals, tapeIsOn, withBackend, type EngineInternals } from './engine.js';
 import { share, type Buffer, type Executable, type Executor } from './executor.js';
 import { CAPTURED, formatShape, PRIMITIVE, sameShape, type CapturedAttrs, type Graph } from './graph.js';
 import { interpreter } from './interpret.js';
@@ -73,6 +73,8 @@ export class Program {
   donated: readonly boolean[] | undefined;
   private readonly hasPrimitives: boolean;
   private readonly prepared = new Map<string, Prepared>();
+  /** That of the last run, which the next most likely wants again. */
+  private recent: Prepared | undefined;
   private adjoint: Program | undefined;
   /** Whoever held this program has let it go; what it holds from then on is freed after each run. */
   private disposed = false;
@@ -95,6 +97,10 @@ export class Program {
   }
 
   private prepare(): Prepared {
+    const { backendName, backendInstance } = engineInternals();
+    const { recent } = this;
+    // Null while a backend is being made.
+    if (recent !== undefined && recent.context.backend === backendInstance && recent.context.backendName === backendName) return recent; // prettier-ignore
     const { name, backend } = activeBackend();
     let prepared = this.prepared.get(name);
     if (prepared?.context.backend !== backend) {
@@ -108,6 +114,7 @@ export class Program {
       prepared = { executable, context: lonely(backend, name) };
       this.prepared.set(name, prepared);
     }
+    this.recent = prepared;
     return prepared;
   }
 
@@ -132,6 +139,7 @@ export class Program {
     if (this.isDue) return;
     for (const { executable } of this.prepared.values()) executable.dispose();
     this.prepared.clear();
+    this.recent = undefined;
     for (const { kernel, attrs } of this.graph.nodes) {
       if (kernel === PRIMITIVE) (attrs as unknown as PrimitiveAttrs).primitive.dispose?.();
     }
@@ -154,11 +162,10 @@ export class Program {
   runMatched(inputs: readonly tf.Tensor[], nameOf: Naming = anArgument): tf.Tensor[] {
     if (tapeIsOn()) return this.onTape(inputs, nameOf);
     const engine = engineInternals();
-    const { backend } = activeBackend();
+    const { backend } = this.prepare().context;
     // Loops, since this is what every call of a small compiled function spends its time on.
-    const given = new Array<Buffer>(inputs.length);
-    for (let i = 0; i < inputs.length; i++) given[i] = bufferOf(inputs[i], nameOf, i, engine, backend);
-    const results = this.runBuffers(given, undefined, undefined, this.donated !== undefined);
+    for (let i = 0; i < inputs.length; i++) bring(inputs[i], nameOf, i, engine, backend);
+    const results = this.runBuffers(inputs, undefined, undefined, this.donated !== undefined);
     const tensors = new Array<tf.Tensor>(results.length);
     for (let i = 0; i < results.length; i++) tensors[i] = engine.makeTensorFromTensorInfo(results[i], backend);
     return tensors;
@@ -228,22 +235,29 @@ export type Naming = (index: number) => string;
 const anArgument: Naming = () => 'an argument';
 const aCapturedTensor: Naming = () => 'a captured tensor';
 
-/** A tensor's buffer on the active backend; a tensor of another backend is moved first, as tfjs does. */
-function bufferOf(
+/** See that a tensor's buffer is on the backend; that of another backend is moved there, as tfjs does. */
+function bring(
   tensor: tf.Tensor,
   nameOf: Naming,
-  index = 0,
-  engine = engineInternals(),
-  backend = activeBackend().backend,
-): Buffer {
+  index: number,
+  engine: EngineInternals,
+  backend: tf.KernelBackend,
+): void {
   if (tensor.isDisposed) {
     const what = `${nameOf(index)} ${formatShape(tensor.shape)}`;
     const donation = donationOf(tensor);
     if (donation !== undefined) throw new Error(`${what}: ${donation}`);
     throw new Error(`${what} has been disposed; keep it (tf.keep) as long as it is used`);
   }
+  // Ids of the compiled backends say themselves where they are.
+  if ((tensor.dataId as { readonly backend?: tf.KernelBackend }).backend === backend) return;
   const info = engine.state.tensorInfo.get(tensor.dataId);
   if (info !== undefined && info.backend !== backend) engine.moveData(backend, tensor.dataId);
+}
+
+/** A tensor's buffer on the active backend. */
+function bufferOf(tensor: tf.Tensor, nameOf: Naming, index = 0): Buffer {
+  bring(tensor, nameOf, index, engineInternals(), activeBackend().backend);
   return { dataId: tensor.dataId, shape: tensor.shape, dtype: tensor.dtype };
 }
 

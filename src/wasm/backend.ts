@@ -7,8 +7,17 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { builtin } from '../core/host.js';
-import { asKind, storageOf, type Numbers, type Precision } from './backend-values.js';
-import { EntryStorage, StoredEntry, type Conversion, type Entry, type Owner } from './entries.js';
+import { asKind, storageOf, type Numbers, type Precision, type Storage } from './backend-values.js';
+import {
+  EntryStorage,
+  StoredEntry,
+  tiesOf,
+  type ComplexParts,
+  type Conversion,
+  type Entry,
+  type Owner,
+  type Ties,
+} from './entries.js';
 import { Heap } from './heap.js';
 import { WORTH } from './threads/share-out.js';
 import { Team } from './threads/team.js';
@@ -88,14 +97,9 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
    * labels integers as floats and leaves them as they are.
    */
   pointerOf(dataId: object, dtype?: tf.DataType): number {
-    let entry: Entry;
-    if ((dataId as Partial<StoredEntry>).home === this) entry = dataId as StoredEntry;
-    else {
-      entry = this.entryOf(dataId);
-      if (dtype !== undefined && entry.dtype !== dtype) entry = this.relabelled(entry, dtype);
-    }
-    if (entry.pointer === 0) this.place(entry);
-    return entry.pointer;
+    const entry = dataId as StoredEntry;
+    if (entry.home !== this) return this.placed(this.labelled(dataId, dtype));
+    return entry.pointer === 0 ? this.placed(entry) : entry.pointer;
   }
 
   /**
@@ -104,20 +108,39 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
    * @param convert - Writes as many converted numbers, from one address to another.
    */
   widened({ dataId, shape, dtype: from }: tf.TensorInfo, dtype: tf.DataType, convert: Conversion): tf.TensorInfo {
-    let source = this.entryOf(dataId);
-    if (source.dtype !== from) source = this.relabelled(source, from);
-    source.borrowers++;
-    const entry = this.makeEntry(dtype, source.length, null, 0);
-    entry.source = source;
-    entry.convert = convert;
-    return { dataId: this.add(entry), shape, dtype };
+    const source = this.labelled(dataId, from);
+    const entry = new StoredEntry(this, dtype, shape, source.length, null, 0);
+    this.tie(entry, source).convert = convert;
+    return this.add(entry);
+  }
+
+  /**
+   * A buffer of some of the numbers of another, in a row from the one at `offset` on, where they are. The memory of all of them
+   * stays until both buffers are freed. Vectors read from it may begin anywhere.
+   */
+  part({ dataId, dtype }: tf.TensorInfo, offset: number, shape: number[]): tf.TensorInfo {
+    const whole = this.labelled(dataId, dtype);
+    const pointer = this.placed(whole) + offset * (storageOf(dtype, this.precision) as Storage).bytes;
+    const entry = new StoredEntry(this, dtype, shape, lengthOf(shape), null, pointer);
+    this.tie(entry, whole);
+    return this.add(entry);
+  }
+
+  /** The two real buffers of a complex one. */
+  partsOf(dataId: object): ComplexParts | undefined {
+    return this.entryOf(dataId).complexTensorInfos;
+  }
+
+  /** A complex buffer of two real ones, which it owns from now on. */
+  paired(real: tf.TensorInfo, imag: tf.TensorInfo): tf.TensorInfo {
+    const entry = new StoredEntry(this, 'complex64', real.shape, lengthOf(real.shape), null, 0);
+    entry.complexTensorInfos = { real, imag };
+    return this.add(entry);
   }
 
   /** Make a buffer of a heap block that holds its elements. The backend owns the block from now on. */
-  adopt(pointer: number, shape: readonly number[], dtype: tf.DataType): tf.TensorInfo {
-    let length = 1;
-    for (const n of shape) length *= n;
-    return { dataId: this.add(this.makeEntry(dtype, length, null, pointer)), shape: [...shape], dtype };
+  adopt(pointer: number, shape: readonly number[], dtype: tf.DataType, length = lengthOf(shape)): tf.TensorInfo {
+    return this.add(new StoredEntry(this, dtype, shape as number[], length, null, pointer));
   }
 
   /** All of the memory as elements of a dtype. Anything that is allocated later may make it stale. */
@@ -135,8 +158,9 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
 
   /** Does one tensor hold this buffer, whose numbers are in the heap, and nothing else? */
   isAlone(dataId: object): boolean {
-    const { refCount, pointer, borrowers, labels } = this.entryOf(dataId);
-    return refCount === 1 && pointer !== 0 && borrowers === 0 && labels === undefined;
+    const { refCount, pointer, ties } = this.entryOf(dataId);
+    if (refCount !== 1 || pointer === 0) return false;
+    return ties === undefined || (ties.borrowers === 0 && ties.source === undefined && ties.labels === undefined);
   }
 
   /** Leave the block of a buffer to the caller, who knows where it is. Nothing can be done with the buffer but freeing it. */
@@ -158,18 +182,18 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
 
   /** A buffer of values that a kernel has just computed and nobody else will change. */
   makeTensorInfo(shape: number[], dtype: tf.DataType, values?: Values | string[]): tf.TensorInfo {
-    let entry: Entry;
+    let entry: StoredEntry;
     const storage = storageOf(dtype, this.precision);
     if (storage !== undefined) {
       let numbers = asKind((values ?? []) as ArrayLike<number>, storage);
       // A view of the heap would outlive its block. It begins elsewhere than at 0; asking for the buffer of a small array
       // of its own would make one.
       if (numbers.byteOffset !== 0 && this.heap.isPart(numbers)) numbers = numbers.slice();
-      entry = this.makeEntry(dtype, numbers.length, numbers, 0);
+      entry = new StoredEntry(this, dtype, shape, numbers.length, numbers, 0);
     } else {
       const strings = values as Uint8Array[] | string[] | undefined;
       const encoded = (strings ?? []).map((s) => (typeof s === 'string' ? tf.util.encodeString(s) : s));
-      entry = this.makeEntry(dtype, tf.util.sizeFromShape(shape), encoded, 0);
+      entry = new StoredEntry(this, dtype, shape, lengthOf(shape), encoded, 0);
     }
     return { dataId: this.add(entry), shape, dtype };
   }
@@ -192,18 +216,21 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
   }
 
   override disposeData(dataId: object, force = false): boolean {
-    if (!this.data.has(dataId)) return true;
-    const entry = this.data.get(dataId);
+    const isOwn = (dataId as Partial<StoredEntry>).home === this;
+    if (!isOwn && !this.data.has(dataId)) return true;
+    const entry = isOwn ? (dataId as StoredEntry) : this.data.get(dataId);
     entry.refCount--;
     this.countFloats(entry, -1);
     if (!force && entry.refCount > 0) return false;
     this.data.delete(dataId);
-    this.countFloats(entry, -entry.refCount);
+    if (entry.refCount > 0) this.countFloats(entry, -entry.refCount);
     this.letGo(entry);
-    if (entry.labels !== undefined) for (const other of entry.labels) this.letGo(other);
-    if (entry.complexTensorInfos !== undefined) {
-      this.disposeData(entry.complexTensorInfos.real.dataId, true);
-      this.disposeData(entry.complexTensorInfos.imag.dataId, true);
+    const { ties } = entry;
+    if (ties === undefined) return true;
+    if (ties.labels !== undefined) for (const other of ties.labels) this.letGo(other);
+    if (ties.complexTensorInfos !== undefined) {
+      this.disposeData(ties.complexTensorInfos.real.dataId, true);
+      this.disposeData(ties.complexTensorInfos.imag.dataId, true);
     }
     return true;
   }
@@ -302,54 +329,72 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     return this.data.get(dataId); // which fetches it where another backend has it
   }
 
-  private letGo(entry: Entry): void {
-    entry.isFreed = true;
-    if (entry.borrowers === 0) this.empty(entry);
-  }
-
-  /** Give back what holds the numbers: a tensor that was disposed of may live on, and its id is this entry. */
-  private empty(entry: Entry): void {
-    if (entry.pointer !== 0) this.heap.release(entry.pointer);
-    entry.pointer = 0;
-    entry.host = null;
-    if (entry.source !== null) this.settle(entry);
-  }
-
-  /** A buffer that needs its source no more. */
-  settle(entry: Entry): void {
-    const source = entry.source as Entry;
-    entry.source = null;
-    entry.convert = null;
-    if (--source.borrowers === 0 && source.isFreed) this.empty(source);
+  /** The buffer as one of that dtype. */
+  private labelled(dataId: object, dtype: tf.DataType | undefined): Entry {
+    const entry = this.entryOf(dataId);
+    return dtype === undefined || entry.dtype === dtype ? entry : this.relabelled(entry, dtype);
   }
 
   /** The numbers of a buffer as those of another dtype, kept as long as it. */
   private relabelled(entry: Entry, dtype: tf.DataType): Entry {
-    const known = entry.labels?.find((other) => other.dtype === dtype);
+    const known = entry.ties?.labels?.find((other) => other.dtype === dtype);
     if (known !== undefined) return known;
     const storage = storageOf(dtype, this.precision);
     if (storage === undefined) throw new Error(`a ${entry.dtype} buffer cannot be read as ${dtype}`);
     const numbers = asKind(entry.values as ArrayLike<number>, storage);
-    const other = this.makeEntry(dtype, entry.length, numbers, 0);
-    (entry.labels ??= []).push(other);
+    const other = new StoredEntry(this, dtype, [entry.length], entry.length, numbers, 0);
+    (tiesOf(entry).labels ??= []).push(other);
     return other;
+  }
+
+  private tie(entry: Entry, source: Entry): Ties {
+    tiesOf(source).borrowers++;
+    const ties = tiesOf(entry);
+    ties.source = source;
+    return ties;
+  }
+
+  private letGo(entry: Entry): void {
+    const { ties } = entry;
+    if (ties !== undefined && ties.borrowers > 0) ties.isFreed = true;
+    else this.empty(entry);
+  }
+
+  /** Give back what holds the numbers: a tensor that was disposed of may live on, and its id is this entry. */
+  private empty(entry: Entry): void {
+    const { pointer, ties } = entry;
+    entry.pointer = 0;
+    entry.host = null;
+    if (ties?.source !== undefined) this.settle(entry);
+    else if (pointer !== 0) this.heap.release(pointer);
+  }
+
+  /** A buffer that needs its source no more. */
+  settle(entry: Entry): void {
+    const ties = entry.ties as Ties;
+    const source = ties.source as Entry;
+    ties.source = undefined;
+    ties.convert = undefined;
+    const { borrowers, isFreed } = source.ties as Ties;
+    (source.ties as Ties).borrowers = borrowers - 1;
+    if (borrowers === 1 && isFreed) this.empty(source);
   }
 
   private countFloats(entry: Entry, tensors: number): void {
     if (entry.dtype === 'float32') this.floats += tensors * entry.length;
   }
 
-  private add(entry: Entry): object {
+  private add(entry: StoredEntry): StoredEntry {
     this.data.set(entry, entry);
     this.countFloats(entry, 1);
     this.made?.push(entry);
     return entry;
   }
 
-  private entryFor(values: Values, shape: number[], dtype: tf.DataType): Entry {
+  private entryFor(values: Values, shape: number[], dtype: tf.DataType): StoredEntry {
     if (dtype === 'complex64') {
       const pairs = values as Float32Array;
-      const entry = this.makeEntry(dtype, pairs.length / 2, null, 0);
+      const entry = new StoredEntry(this, dtype, shape, pairs.length / 2, null, 0);
       const part = (offset: 0 | 1): tf.TensorInfo => {
         const numbers = Float64Array.from({ length: pairs.length / 2 }, (_, i) => pairs[2 * i + offset]);
         return this.makeTensorInfo(shape, 'float32', numbers as unknown as Float32Array);
@@ -358,33 +403,40 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
       return entry;
     }
     const storage = storageOf(dtype, this.precision);
-    if (storage === undefined) return this.makeEntry(dtype, values.length, (values as Uint8Array[]).slice(), 0);
+    if (storage === undefined)
+      return new StoredEntry(this, dtype, shape, values.length, (values as Uint8Array[]).slice(), 0);
     const numbers = values as unknown as ArrayLike<number>;
     // The caller may change its array afterwards: a copy. Within a kernel it must not go to the heap, see above.
-    if (this.made !== null) return this.makeEntry(dtype, numbers.length, new storage.make(numbers), 0);
-    const entry = this.makeEntry(dtype, numbers.length, asKind(numbers, storage), 0);
-    this.place(entry);
+    if (this.made !== null) return new StoredEntry(this, dtype, shape, numbers.length, new storage.make(numbers), 0);
+    const entry = new StoredEntry(this, dtype, shape, numbers.length, asKind(numbers, storage), 0);
+    this.placed(entry);
     return entry;
   }
 
-  private place(entry: Entry): void {
+  /** Where in the heap the numbers are, from now on. */
+  private placed(entry: Entry): number {
+    if (entry.pointer !== 0) return entry.pointer;
     const storage = storageOf(entry.dtype, this.precision);
     if (storage === undefined) throw new Error(`a ${entry.dtype} tensor has no single place in memory`);
-    const { source, convert } = entry;
-    if (source?.pointer === 0) this.place(source);
+    const source = entry.ties?.source;
+    const from = source === undefined ? 0 : this.placed(source);
     const pointer = this.heap.allocate(entry.length * storage.bytes);
-    if (source !== null && convert !== null) {
-      convert(pointer, source.pointer, entry.length);
+    const convert = entry.ties?.convert;
+    if (convert === undefined) {
+      this.elements(entry.dtype).set(entry.host as Numbers, pointer / storage.bytes);
+      entry.pointer = pointer;
+    } else {
+      convert(pointer, from, entry.length);
       entry.pointer = pointer;
       this.settle(entry);
-      return;
     }
-    this.elements(entry.dtype).set(entry.host as Numbers, pointer / storage.bytes);
-    entry.pointer = pointer;
     entry.host = null;
+    return pointer;
   }
+}
 
-  private makeEntry(dtype: tf.DataType, length: number, host: Entry['host'], pointer: number): StoredEntry {
-    return new StoredEntry(this, dtype, length, host, pointer);
-  }
+function lengthOf(shape: readonly number[]): number {
+  let n = 1;
+  for (let i = 0; i < shape.length; i++) n *= shape[i];
+  return n;
 }

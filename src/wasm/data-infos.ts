@@ -11,45 +11,50 @@ export interface DataInfo {
   backend: tf.KernelBackend;
   readonly dtype: tf.DataType;
   readonly shape: readonly number[];
-  readonly bytes: number;
+  /** The engine reads and changes it for texts only. */
+  readonly bytes?: number;
 }
 
-/** A data id that has room for what the engine knows of it. */
+/** A data id that is itself what the engine knows of it. */
 export abstract class DataId {
-  info: DataInfo | undefined = undefined;
+  /** The backend where the engine knows it to be; undefined while it does not know it. */
+  backend: tf.KernelBackend | undefined = undefined;
+  abstract readonly dtype: tf.DataType;
+  abstract readonly shape: readonly number[];
 }
 
-/** The engine's table: ids of ours carry their entry, those of other backends stay in the table that was there. */
+const isKnown = (id: DataId): id is DataId & DataInfo => id.backend !== undefined;
+
+/** Bytes of an element as tfjs counts them, for the dtypes that are counted so simply. */
+const bytesOf = (dtype: tf.DataType): number =>
+  dtype === 'float32' || dtype === 'int32' ? 4 : dtype === 'bool' ? 1 : 0;
+
+/** The engine's table: numbers of ours are their own entry; all others, texts of ours among them, stay in the table that was there. */
 class DataInfos {
   constructor(private readonly others: WeakMap<object, DataInfo>) {}
 
   has(id: object): boolean {
-    return id instanceof DataId ? id.info !== undefined : this.others.has(id);
+    return (id instanceof DataId && isKnown(id)) || this.others.has(id);
   }
 
   get(id: object): DataInfo | undefined {
-    return id instanceof DataId ? id.info : this.others.get(id);
+    return id instanceof DataId && isKnown(id) ? id : this.others.get(id);
   }
 
   set(id: object, info: DataInfo): this {
-    if (id instanceof DataId) id.info = info;
+    if (id instanceof DataId && bytesOf(info.dtype) > 0) id.backend = info.backend;
     else this.others.set(id, info);
     return this;
   }
 
   delete(id: object): boolean {
-    if (!(id instanceof DataId)) return this.others.delete(id);
-    const had = id.info !== undefined;
-    id.info = undefined;
-    return had;
+    if (!(id instanceof DataId && isKnown(id))) return this.others.delete(id);
+    (id as DataId).backend = undefined;
+    return true;
   }
 }
 
 const accounted = new WeakSet<EngineInternals>();
-
-/** Bytes of an element as tfjs counts them, for the dtypes that are counted so simply. */
-const bytesOf = (dtype: tf.DataType): number =>
-  dtype === 'float32' || dtype === 'int32' ? 4 : dtype === 'bool' ? 1 : 0;
 
 /** The engine's account of a tensor of ours, as its own `trackTensor` and `disposeTensor` keep it, without what other kinds need. */
 function keepAccount(engine: EngineInternals): void {
@@ -57,34 +62,34 @@ function keepAccount(engine: EngineInternals): void {
   accounted.add(engine);
   const [track, dispose] = [engine.trackTensor.bind(engine), engine.disposeTensor.bind(engine)];
   engine.trackTensor = (tensor, backend) => {
-    const { dataId, dtype, size, shape } = tensor;
+    const { dataId, dtype, size } = tensor;
     const bytes = bytesOf(dtype) * size;
-    if (!(dataId instanceof DataId) || bytes === 0 || backend === undefined) {
+    if (!(dataId instanceof DataId) || bytes === 0 || backend == null) {
       track(tensor, backend);
       return;
     }
     const { state } = engine;
     state.numTensors++;
     state.numBytes += bytes;
-    if (dataId.info === undefined) {
+    if (dataId.backend === undefined) {
       state.numDataBuffers++;
-      dataId.info = { backend, dtype, shape, bytes };
+      dataId.backend = backend;
     }
     if (state.activeScope !== null && !(tensor instanceof tf.Variable)) engine.track(tensor);
   };
   engine.disposeTensor = (tensor) => {
     const { dataId, dtype, size } = tensor;
     const bytes = bytesOf(dtype) * size;
-    if (!(dataId instanceof DataId) || bytes === 0 || dataId.info === undefined) {
+    if (!(dataId instanceof DataId) || bytes === 0 || dataId.backend === undefined) {
       dispose(tensor);
       return;
     }
     const { state } = engine;
-    const { backend } = dataId.info;
+    const { backend } = dataId;
     state.numTensors--;
     state.numBytes -= bytes;
     if (!backend.disposeData(dataId)) return;
-    dataId.info = undefined;
+    dataId.backend = undefined;
     state.numDataBuffers--;
   };
 }

@@ -19,26 +19,44 @@ export interface Owner {
 /** Writes the numbers at `from`, converted, to `to`. */
 export type Conversion = (to: number, from: number, length: number) => void;
 
-/** One buffer. Its numbers are in `host`, or, once they have been asked for by address, in the heap. */
-export interface Entry {
-  readonly dtype: tf.DataType;
-  readonly length: number;
-  refCount: number;
-  host: Numbers | Uint8Array[] | null;
-  /** 0 while the numbers are not in the heap. */
-  pointer: number;
-  /** What tfjs's kernels read; a view where the numbers are in the heap. */
-  readonly values: Values | undefined;
-  complexTensorInfos?: { real: tf.TensorInfo; imag: tf.TensorInfo };
-  /** The buffer whose numbers these are in another dtype, until they have been converted. */
-  source: Entry | null;
-  convert: Conversion | null;
-  /** Buffers that have still to convert what is here: it stays until they have, though this one be freed. */
+/** What ties a buffer to others. Most have no such thing. */
+export interface Ties {
+  complexTensorInfos: ComplexParts | undefined;
+  /** The buffer where these numbers are: among its own, or in another dtype until they have been converted. */
+  source: Entry | undefined;
+  /** Undefined where the numbers lie in the source and stay there. */
+  convert: Conversion | undefined;
+  /** Buffers whose numbers are here: they stay until those are gone or have converted them, though this one be freed. */
   borrowers: number;
   isFreed: boolean;
   /** The same numbers for tensors that share this buffer under another dtype. */
   labels: Entry[] | undefined;
 }
+
+export interface ComplexParts {
+  real: tf.TensorInfo;
+  imag: tf.TensorInfo;
+}
+
+/** One buffer. Its numbers are in `host`, or, once they have been asked for by address, in the heap. */
+export interface Entry {
+  readonly dtype: tf.DataType;
+  readonly length: number;
+  refCount: number;
+  /** A view of the heap, where the numbers are there and somebody asked for `values`. */
+  host: Numbers | Uint8Array[] | null;
+  /** 0 while the numbers are not in the heap. */
+  pointer: number;
+  /** What tfjs's kernels read; a view where the numbers are in the heap. */
+  readonly values: Values | undefined;
+  /** tfjs's kernels read and set it. */
+  complexTensorInfos: ComplexParts | undefined;
+  ties: Ties | undefined;
+}
+
+/** The ties of a buffer, from now on. */
+export const tiesOf = (entry: Entry): Ties =>
+  (entry.ties ??= { complexTensorInfos: undefined, source: undefined, convert: undefined, borrowers: 0, isFreed: false, labels: undefined }); // prettier-ignore
 
 /**
  * The buffers of a backend by their ids. Every id that this backend gives out is the buffer's entry itself, so that finding
@@ -76,9 +94,9 @@ export class EntryStorage extends tf.DataStorage<Entry> {
   }
 
   override delete(dataId: object): boolean {
-    if (!this.has(dataId)) return false;
+    if ((dataId as Partial<StoredEntry>).home === this.owner) (dataId as StoredEntry).home = null;
+    else if (!this.arrived.delete(dataId)) return false;
     this.count--;
-    if (!this.arrived.delete(dataId)) (dataId as StoredEntry).home = null;
     return true;
   }
 
@@ -87,21 +105,18 @@ export class EntryStorage extends tf.DataStorage<Entry> {
   }
 }
 
-export class StoredEntry extends DataId implements Entry {
+/** An entry that is its own id, and what a kernel says of its result. */
+export class StoredEntry extends DataId implements Entry, tf.TensorInfo {
+  readonly dataId = this;
   refCount = 1;
   /** The backend whose buffer this is while its id is this object and it has not been freed. */
   home: Owner | null = null;
-  private view: Numbers | null = null;
-  complexTensorInfos?: { real: tf.TensorInfo; imag: tf.TensorInfo };
-  source: Entry | null = null;
-  convert: Conversion | null = null;
-  borrowers = 0;
-  isFreed = false;
-  labels: Entry[] | undefined = undefined;
+  ties: Ties | undefined = undefined;
 
   constructor(
-    private readonly backend: Owner,
+    private readonly owner: Owner,
     readonly dtype: tf.DataType,
+    readonly shape: number[],
     readonly length: number,
     public host: Entry['host'],
     public pointer: number,
@@ -109,24 +124,32 @@ export class StoredEntry extends DataId implements Entry {
     super();
   }
 
+  get complexTensorInfos(): ComplexParts | undefined {
+    return this.ties?.complexTensorInfos;
+  }
+
+  set complexTensorInfos(parts: ComplexParts | undefined) {
+    tiesOf(this).complexTensorInfos = parts;
+  }
+
   get values(): Values | undefined {
     if (this.pointer === 0) {
-      if (this.source !== null) this.convertHere();
+      if (this.ties?.source !== undefined) this.convertHere(this.ties.source);
       return (this.host as Values | null) ?? undefined;
     }
-    const { heap, precision } = this.backend;
+    const { heap, precision } = this.owner;
     const { buffer } = heap.u8;
-    if (this.view?.buffer !== buffer) {
-      const storage = storageOf(this.dtype, precision);
-      this.view = storage === undefined ? null : new storage.over(buffer, this.pointer, this.length);
+    if ((this.host as Numbers | null)?.buffer !== buffer) {
+      const storage = storageOf(this.dtype, precision) as Storage;
+      this.host = new storage.over(buffer, this.pointer, this.length);
     }
-    return (this.view ?? undefined) as Float32Array | undefined;
+    return this.host as Float32Array;
   }
 
   /** Where a kernel of JavaScript asks, nothing may be allocated in the heap. */
-  private convertHere(): void {
-    const { make } = storageOf(this.dtype, this.backend.precision) as Storage;
-    this.host = new make((this.source as Entry).values as ArrayLike<number>);
-    this.backend.settle(this);
+  private convertHere(source: Entry): void {
+    const { make } = storageOf(this.dtype, this.owner.precision) as Storage;
+    this.host = new make(source.values as ArrayLike<number>);
+    this.owner.settle(this);
   }
 }

@@ -67,7 +67,8 @@ export class Heap {
     this.present = new WebAssembly.Memory({ initial, maximum: this.maximumBytes / WASM_PAGE });
     this.bytes = initial * WASM_PAGE;
     this.views = viewsOf(this.present);
-    this.runs = new PageRuns(1, this.bytes / PAGE); // page 0 stays unused: no block has the pointer 0
+    // Page 0 stays unused: no block has the pointer 0. So does the last: a vector read from within a block may end beyond it.
+    this.runs = new PageRuns(1, this.bytes / PAGE - 1);
     this.coverPages();
   }
 
@@ -243,7 +244,7 @@ export class Heap {
     this.bytes = this.present.buffer.byteLength;
     this.views = viewsOf(this.present);
     this.coverPages();
-    this.runs.extend(this.bytes / PAGE);
+    this.runs.extend(this.bytes / PAGE - 1);
   }
 
   private coverPages(): void {

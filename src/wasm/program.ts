@@ -69,7 +69,7 @@ export class CompiledGraph {
   private readonly primitives: readonly Primitive[];
   /** The primitives' attributes: they stay when a node is copied. */
   private readonly places: readonly Node['attrs'][];
-  private readonly outputs: readonly { shape: number[]; dtype: tf.DataType; bytes: number }[];
+  private readonly outputs: readonly { shape: number[]; dtype: tf.DataType; length: number; bytes: number }[];
 
   constructor(
     graph: Graph,
@@ -87,7 +87,7 @@ export class CompiledGraph {
     const plan = new Planner(lower(graph), precision / 8, mayShare, donated).plan();
     this.plan = plan;
     this.held = { backend, pointers: [], nodes: [], shared: [] };
-    this.outputs = graph.outputs.map(({ shape, dtype }) => ({ shape, dtype, bytes: byteLength(shape, dtype, precision) })); // prettier-ignore
+    this.outputs = graph.outputs.map(({ shape, dtype }) => ({ shape, dtype, length: sizeOf(shape), bytes: byteLength(shape, dtype, precision) })); // prettier-ignore
     try {
       this.table = this.allocate(4 * (plan.inputCount + plan.capturedCount + graph.outputs.length) + 4);
       const arena = layOut(plan.steps);
@@ -201,10 +201,10 @@ export class CompiledGraph {
     });
     const results = new Array<Buffer>(outputs.length);
     for (let i = 0; i < outputs.length; i++) {
-      const { shape, dtype } = outputs[i];
+      const { shape, dtype, length } = outputs[i];
       const given = shared[i];
       if (given === null) {
-        results[i] = backend.adopt(pointers[tables + i], shape, dtype);
+        results[i] = backend.adopt(pointers[tables + i], shape, dtype, length);
       } else {
         const buffer = given < inputCount ? inputs[given] : captured[given - inputCount];
         results[i] = { ...share(backend, buffer), shape, dtype };

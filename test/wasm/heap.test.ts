@@ -49,7 +49,7 @@ describe('heap', () => {
       expect(heap.bytesInUse, `after blocks of ${bytes}`).to.equal(0);
     }
     // One block of nearly everything: all fragments have merged.
-    heap.release(heap.allocate((4 << 20) - 16_384));
+    heap.release(heap.allocate((4 << 20) - 2 * 16_384));
     expect(heap.size).to.equal(4 << 20);
   });
 
@@ -121,7 +121,22 @@ describe('heap', () => {
     for (const p of small) heap.release(p);
     heap.release(pointer);
     expect(heap.bytesInUse).to.equal(0);
-    heap.release(heap.allocate((2 << 20) - 16_384));
+    heap.release(heap.allocate((2 << 20) - 2 * 16_384));
+  });
+
+  it('ends no block where memory ends: a vector read from within it may go beyond it', () => {
+    const heap = new Heap({ maximumBytes: 1 << 20 });
+    const blocks: { pointer: number; bytes: number }[] = [];
+    const fillUp = (bytes: number): void => {
+      try {
+        for (;;) blocks.push({ pointer: heap.allocate(bytes), bytes });
+      } catch (error) {
+        expect(error).to.be.instanceOf(HeapError);
+      }
+    };
+    for (const bytes of [100_000, 16_384, 1000, 16]) fillUp(bytes);
+    expect(heap.size).to.equal(1 << 20);
+    for (const { pointer, bytes } of blocks) expect(pointer + bytes + 16).to.be.at.most(heap.size);
   });
 
   it('refuses a pointer that is not in use', () => {

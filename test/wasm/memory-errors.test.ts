@@ -30,7 +30,7 @@ describe('running out of memory', () => {
     );
     program.dispose();
     for (const { dataId } of buffers) backend.disposeData(dataId);
-    // Less, where preparing a program has pushed another out of what is remembered.
+    // Less where other programs had to make room for this one among those that are kept.
     expect(backend.heap.bytesInUse).to.be.at.most(before);
   });
 

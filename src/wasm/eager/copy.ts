@@ -177,6 +177,34 @@ export const movable = (x: tf.TensorInfo | undefined): x is tf.TensorInfo =>
 export const bytesOf = (backend: NullclineBackend, dtype: tf.DataType): number =>
   bytesOfKind(lanesOf(backend), kindOf(dtype) ?? 'float');
 
+/** From how many bytes on a row of elements is not copied but stays where it is. A small piece does not hold a large whole in memory. */
+export const IN_PLACE = 16_384;
+
+/** Elements that lie in a row in x, as a tensor of their own: in the same memory if they are many; undefined where they should be copied. */
+export function inPlace(
+  backend: NullclineBackend,
+  x: tf.TensorInfo,
+  offset: number,
+  shape: number[],
+): tf.TensorInfo | undefined {
+  const n = sizeOf(shape);
+  if (n * bytesOf(backend, x.dtype) < IN_PLACE) return undefined;
+  if (n !== sizeOf(x.shape)) return backend.part(x, offset, shape);
+  backend.incRef(x.dataId);
+  return { dataId: x.dataId, shape, dtype: x.dtype };
+}
+
+/** Do elements with these strides lie in a row? */
+export function isRow(sizes: readonly number[], strides: readonly number[]): boolean {
+  let n = 1;
+  for (let i = sizes.length - 1; i >= 0; i--) {
+    if (sizes[i] === 1) continue;
+    if (strides[i] !== n) return false;
+    n *= sizes[i];
+  }
+  return true;
+}
+
 /** Rows of neighbouring elements, as many from one place to another; all distances in elements. */
 export function copyRows(
   backend: NullclineBackend,

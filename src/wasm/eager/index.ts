@@ -5,12 +5,15 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { CHOICES } from './choosing.js';
+import { COMPLEX } from './complex.js';
 import { ELEMENTWISE, elementwiseKernel } from './elementwise.js';
 import type { EagerKernel, ManyKernel } from './eager.js';
+import { einsum } from './einsum.js';
 import { FILLINGS } from './filling.js';
 import { addN, fusedProduct } from './fused.js';
 import { JOININGS } from './joining.js';
 import { MOVEMENTS } from './movement.js';
+import { PLACINGS } from './placing.js';
 import { product } from './product.js';
 import { REDUCTIONS } from './reduction.js';
 import { SCANS } from './scans.js';
@@ -25,9 +28,12 @@ const KERNELS: ReadonlyMap<string, EagerKernel | ManyKernel> = new Map<string, E
   ...Object.entries(CHOICES),
   ...Object.entries(SCANS),
   ...Object.entries(SHARING),
+  ...Object.entries(PLACINGS),
+  ...Object.entries(COMPLEX),
   ['BatchMatMul', product],
   ['_FusedMatMul', fusedProduct(product)],
   ['AddN', addN],
+  ['Einsum', einsum],
 ]);
 
 /** The kernel of that name as tfjs calls it: ours where it takes the operands, the given one otherwise. */

@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { axesOf } from './axes.js';
-import { bytesOf, copyRows, movable } from './copy.js';
+import { bytesOf, copyRows, inPlace, movable } from './copy.js';
 import { sizeOf, type EagerKernel, type ManyKernel } from './eager.js';
 
 const concat: EagerKernel = ({ backend, inputs, attrs }) => {
@@ -73,17 +73,22 @@ function apart(
   const size = bytesOf(backend, dtype);
   const pitch = shape[axis] * inner;
   const results: tf.TensorInfo[] = [];
-  let from = backend.pointerOf(x.dataId, dtype);
+  const from = backend.pointerOf(x.dataId, dtype);
+  let offset = 0;
   try {
     for (const length of lengths) {
       const row = length * inner;
-      const out = backend.allocateFor(blocks * row, dtype);
-      if (blocks * row > 0) copyRows(backend, size, blocks, row, out, row, from, pitch);
       const part = shape.slice();
       if (keepsAxis) part[axis] = length;
       else part.splice(axis, 1);
-      results.push(backend.adopt(out, part, dtype));
-      from += row * size;
+      let result = blocks === 1 ? inPlace(backend, x, offset, part) : undefined;
+      if (result === undefined) {
+        const out = backend.allocateFor(blocks * row, dtype);
+        if (blocks * row > 0) copyRows(backend, size, blocks, row, out, row, from + offset * size, pitch);
+        result = backend.adopt(out, part, dtype);
+      }
+      results.push(result);
+      offset += row;
     }
     return results;
   } catch (error) {

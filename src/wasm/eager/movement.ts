@@ -6,7 +6,7 @@ import type { NullclineBackend } from '../backend.js';
 import { i32, i32add, i32load, i32mul, localExpr, type Body, type Expr } from '../emit/assembler.js';
 import { stridedSliceOf } from '../../graph/strided-slice.js';
 import { axesOf } from './axes.js';
-import { block, bytesOf, element, movable, move, rowMajor, SHORT } from './copy.js';
+import { block, bytesOf, element, inPlace, isRow, movable, move, rowMajor, SHORT } from './copy.js';
 import { CodeCache, sizeOf, type EagerKernel } from './eager.js';
 import { fill } from './filling.js';
 import { bump, i32and, i32shr, link, repeat, variable, type Code } from './link.js';
@@ -45,7 +45,7 @@ function writeGather(b: Body): void {
   });
 }
 
-/** A result whose elements are one strided copy of those of x, the first of them at `offset`. */
+/** A result whose elements are those of x with these strides, the first of them at `offset`: one copy, or none. */
 function rearranged(
   backend: NullclineBackend,
   x: tf.TensorInfo,
@@ -56,6 +56,8 @@ function rearranged(
 ): tf.TensorInfo | undefined {
   const n = sizeOf(shape);
   if (n === 0) return undefined;
+  const there = isRow(sizes, from) ? inPlace(backend, x, offset, shape) : undefined;
+  if (there !== undefined) return there;
   const size = bytesOf(backend, x.dtype);
   const source = backend.pointerOf(x.dataId, x.dtype);
   const out = backend.allocateFor(n, x.dtype);
@@ -144,7 +146,17 @@ const gather: EagerKernel = ({ backend, inputs: { x, indices }, attrs }) => {
   const words = heap.i32;
   const length = x.shape[axis];
   // An index that does not exist is an error, which the other kernel words.
-  for (let i = at / 4; i < at / 4 + count; i++) if (words[i] < 0 || words[i] >= length) return undefined;
+  const first = words[at / 4];
+  let isRun = true;
+  for (let i = 0; i < count; i++) {
+    const index = words[at / 4 + i];
+    if (index < 0 || index >= length) return undefined;
+    if (index !== first + i) isRun = false;
+  }
+  if (isRun && n === count * sizeOf(x.shape.slice(axis + 1))) {
+    const there = inPlace(backend, x, (first * n) / count, shape);
+    if (there !== undefined) return there;
+  }
   const out = backend.allocateFor(n, x.dtype);
   const row = sizeOf(x.shape.slice(axis + 1)) * bytesOf(backend, x.dtype);
   const blocks = sizeOf(x.shape.slice(0, axis));

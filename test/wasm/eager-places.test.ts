@@ -71,6 +71,20 @@ compares('complex tensors', {
   }),
 }); // prettier-ignore
 
+compares('blocks of images', {
+  'as images of a batch': () => [
+    tf.spaceToBatchND(eighths([1, 4, 6, 2], 1), [2, 3], [[0, 0], [0, 0]]),
+    tf.spaceToBatchND(ints([2, 3, 3, 1], 2), [2, 2], [[1, 0], [0, 1]]),
+    tf.spaceToBatchND(eighths([2, 5], 3), [3], [[0, 1]]),
+    tf.spaceToBatchND(eighths([1, 40, 40, 1], 4), [2, 2], [[0, 0], [0, 0]]),
+  ],
+  'and back': () => [
+    tf.batchToSpaceND(eighths([6, 2, 2, 2], 5), [2, 3], [[0, 0], [0, 0]]),
+    tf.batchToSpaceND(ints([4, 2, 2, 1], 6), [2, 2], [[1, 0], [0, 1]]),
+    tf.batchToSpaceND(eighths([3, 2], 7), [3], [[0, 1]]),
+  ],
+}); // prettier-ignore
+
 compares('einsum', {
   'of two matrices': () => tf.einsum('ij,jk->ik', eighths([3, 4], 1), eighths([4, 5], 2)),
   'the other way round': () => tf.einsum('ji,kj->ki', eighths([4, 3], 3), eighths([5, 4], 4)),

@@ -236,7 +236,11 @@ export const MORE_LOWERINGS: ReadonlyMap<string, Lowering> = new Map<string, Low
   ['OneHot', oneHot],
   ['ResizeBilinear', bilinear],
   ['ResizeNearestNeighbor', nearest],
-  ['Range', evenly(({ step }) => step as number)],
+  // A step of one may also mean down.
+  [
+    'Range',
+    evenly(({ start, stop, step }) => ((stop as number) < (start as number) && step === 1 ? -1 : (step as number))),
+  ],
   ['LinSpace', evenly(({ start, stop }, n) => ((stop as number) - (start as number)) / Math.max(n - 1, 1))],
   ['FusedBatchNorm', batchNorm],
   ['FusedConv2D', fused('Conv2D')],

@@ -126,9 +126,29 @@ const oneHot: EagerKernel = ({ backend, inputs: { indices }, attrs }) => {
   return backend.adopt(out, [...indices.shape, depth], dtype);
 };
 
+/** The elements of a vector in the order in which they first occur, and of each element its place there. */
+const unique: ManyKernel = ({ backend, inputs: { x } }) => {
+  if (x === undefined || x.shape.length !== 1 || (x.dtype !== 'float32' && x.dtype !== 'int32')) return undefined;
+  const [n] = x.shape;
+  const from = backend.pointerOf(x.dataId, x.dtype) / bytesOf(backend, x.dtype);
+  const indices = backend.adopt(backend.allocateFor(n, 'int32'), [n], 'int32');
+  const at = backend.pointerOf(indices.dataId) / 4;
+  const [values, places] = [backend.elements(x.dtype), backend.heap.i32];
+  const known = new Map<number, number>(); // to which 0 and -0 are one, and so are all NaN
+  for (let i = 0; i < n; i++) {
+    const value = values[from + i];
+    let place = known.get(value);
+    if (place === undefined) known.set(value, (place = known.size));
+    places[at + i] = place;
+  }
+  const found = Float64Array.from(known.keys());
+  return [backend.makeTensorInfo([found.length], x.dtype, found as unknown as Float32Array), indices];
+};
+
 export const CHOICES: Readonly<Record<string, EagerKernel | ManyKernel>> = {
   ArgMax: extremePlace(true),
   ArgMin: extremePlace(false),
   TopK: topK,
   OneHot: oneHot,
+  Unique: unique,
 };

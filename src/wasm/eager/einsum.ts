@@ -4,11 +4,11 @@
  */
 import type * as tf from '@tensorflow/tfjs-core';
 import { einsumPlan, type EinsumPlan } from '../../graph/einsum.js';
-import type { NullclineBackend } from '../backend.js';
-import { sameShape, type Call, type EagerKernel } from './eager.js';
+import { sameShape, type EagerKernel } from './eager.js';
 import { MOVEMENTS } from './movement.js';
 import { product } from './product.js';
 import { REDUCTIONS } from './reduction.js';
+import { reshaped, Steps } from './steps.js';
 
 interface Known {
   readonly shapes: readonly (readonly number[])[];
@@ -38,28 +38,8 @@ function planOf(equation: string, operands: readonly tf.TensorInfo[]): EinsumPla
   return plan;
 }
 
-/** One kernel after the other; what they make on the way is freed at the end. */
-class Steps {
-  private readonly made: object[] = [];
-
-  constructor(private readonly backend: NullclineBackend) {}
-
-  run(kernel: EagerKernel, inputs: Call['inputs'], attrs: Call['attrs']): tf.TensorInfo | undefined {
-    const result = kernel({ backend: this.backend, inputs, attrs });
-    if (result !== undefined) this.made.push(result.dataId);
-    return result;
-  }
-
-  /** Free all but the last, if that is the result. */
-  end(isComplete: boolean): void {
-    if (isComplete) this.made.pop();
-    for (const dataId of this.made) this.backend.disposeData(dataId);
-  }
-}
-
 const sum = REDUCTIONS.Sum;
 const transpose = MOVEMENTS.Transpose;
-const reshaped = ({ dataId, dtype }: tf.TensorInfo, shape: readonly number[]): tf.TensorInfo => ({ dataId, dtype, shape: [...shape] }); // prettier-ignore
 
 export const einsum: EagerKernel = ({ backend, inputs, attrs }) => {
   const operands = Object.values(inputs) as tf.TensorInfo[];

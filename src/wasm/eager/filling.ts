@@ -59,9 +59,41 @@ const like =
   ({ backend, inputs: { x } }) =>
     x && filled(backend, x.shape, x.dtype, value);
 
+/** Numbers at equal distances, each of them right: adding up steps, as tfjs does, adds up what they are rounded by. */
+function progression(
+  backend: NullclineBackend,
+  n: number,
+  dtype: tf.DataType,
+  start: number,
+  step: number,
+): tf.TensorInfo | undefined {
+  if (!(n > 0) || (dtype !== 'float32' && dtype !== 'int32')) return undefined;
+  const out = backend.allocateFor(n, dtype);
+  const values = backend.elements(dtype);
+  const first = out / bytesOf(backend, dtype);
+  for (let i = 0; i < n; i++) values[first + i] = start + i * step;
+  return backend.adopt(out, [n], dtype);
+}
+
+const linSpace: EagerKernel = ({ backend, attrs }) => {
+  const { start, stop, num } = attrs as Readonly<Record<'start' | 'stop' | 'num', number>>;
+  return progression(backend, num, 'float32', start, (stop - start) / Math.max(num - 1, 1));
+};
+
+const range: EagerKernel = ({ backend, attrs }) => {
+  const { start, stop, step } = attrs as Readonly<Record<'start' | 'stop' | 'step', number>>;
+  const isForward = start < stop;
+  // The other kernel makes what is empty. A step of one may also mean down.
+  if (start === stop || (isForward ? step < 0 : step > 1)) return undefined;
+  const n = Math.abs(Math.ceil((stop - start) / step));
+  return progression(backend, n, attrs.dtype as tf.DataType, start, !isForward && step === 1 ? -1 : step);
+};
+
 export const FILLINGS: Readonly<Record<string, EagerKernel>> = {
   ZerosLike: like(0),
   OnesLike: like(1),
+  LinSpace: linSpace,
+  Range: range,
   Fill: ({ backend, attrs: { shape, value, dtype } }) => {
     if (typeof value !== 'number') return undefined;
     return filled(backend, shape as number[], (dtype as tf.DataType | undefined) ?? 'float32', value);

@@ -18,6 +18,7 @@ import { product } from './product.js';
 import { REDUCTIONS } from './reduction.js';
 import { SCANS } from './scans.js';
 import { SHARING } from './sharing.js';
+import { SPACES } from './spaces.js';
 
 const KERNELS: ReadonlyMap<string, EagerKernel | ManyKernel> = new Map<string, EagerKernel | ManyKernel>([
   ...[...ELEMENTWISE].map(([name, operands]): [string, EagerKernel] => [name, elementwiseKernel(name, operands)]),
@@ -30,6 +31,7 @@ const KERNELS: ReadonlyMap<string, EagerKernel | ManyKernel> = new Map<string, E
   ...Object.entries(SHARING),
   ...Object.entries(PLACINGS),
   ...Object.entries(COMPLEX),
+  ...Object.entries(SPACES),
   ['BatchMatMul', product],
   ['_FusedMatMul', fusedProduct(product)],
   ['AddN', addN],

@@ -26,7 +26,7 @@ export interface Ending {
  */
 export type Solving = Generator<Cell, Ending, number[]>;
 
-/** An iteration as traced operations: how `unrolled()` differentiates it. */
+/** An iteration as traced operations, linear in states and their images: how `unrolled()` differentiates it. */
 export interface Recorded {
   /** How many copies of the state it works on; all begin as the start, and the last is the result. */
   readonly copies: number;

@@ -123,6 +123,37 @@ export class System {
     };
   }
 
+  /**
+   * The equation of state and tangent side by side: `(u, v) -> (f(u, p), (df/du) v + (df/dp) w)`, with the state `[2, ...]` and the operands
+   * followed by their tangents `w` (floating ones only).
+   */
+  tangent(): System {
+    const { operands } = this;
+    const state: Spec = { shape: [2, ...this.state.shape], dtype: 'float32' };
+    const isFloating = ({ dtype }: { readonly dtype: string }): boolean => dtype === 'float32';
+    const all = [...operands, ...operands.filter(isFloating)];
+    const graph = traceGraph([state, ...all], ([both, ...given]) => {
+      const trace = currentTrace() as Trace;
+      const [u, v] = tf.unstack(both);
+      const own = given.slice(0, operands.length);
+      const since = trace.nodes.length;
+      const [y] = replay(trace, this.graph, [u, ...own]);
+      // The Jacobian-vector product as the transpose of the transpose.
+      const zero = fresh(tf.zeros(y.shape));
+      const back = trace.nodes.length;
+      const xs = [u, ...own.filter(isFloating)];
+      const pulled = backpropagate(trace, [{ value: trace.valueOf(y), dy: zero }], xs.map((x) => trace.valueOf(x)), since); // prettier-ignore
+      const targets = [v, ...given.slice(operands.length)].flatMap((dy, i) => {
+        const value = pulled[i];
+        return value === null ? [] : [{ value: trace.valueOf(value), dy }];
+      });
+      const [pushed] = backpropagate(trace, targets, [trace.valueOf(zero)], back);
+      return [tf.stack([y, pushed ?? tf.zeros(y.shape)])];
+    });
+    const image: Spec = { shape: [2, ...this.image.shape], dtype: 'float32' };
+    return new System(this.kind, simplify(graph), state, image, all);
+  }
+
   /** Have a program of a user's function freed with those of the equation. */
   keep(program: Program): Program {
     this.kept.add(program);

@@ -1,19 +1,23 @@
 /**
  * The derivative of the iterations that a solve made: one backward sweep over them, each state computed again or undone.
+ *
+ * The sweep is linear in the cotangent that it pulls back, and its transpose pushes tangents along the iterations. An iteration is
+ * a linear combination of states and their images, so state and tangent side by side are iterated in the same way, by the map of both:
+ * the derivative of a sweep is a sweep over those, and so on to any order.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import { backpropagate } from '../../src/graph/differentiate.js';
 import type { Spec } from '../../src/graph/graph.js';
 import type { Buffer } from '../../src/graph/executor.js';
-import { atOnce, type Gradual, type Primitive, type RunContext } from '../../src/graph/primitive.js';
+import { atOnce, type Gradual, type Primitive, type RunContext, type VjpCall } from '../../src/graph/primitive.js';
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
 import { retainable } from '../../src/graph/sessions.js';
 import { reading, type Cell, type Loop } from '../../src/graph/workspace.js';
 import type { Recorded } from '../nonlinear/algorithm.js';
 import { bindAll, NEEDS_VALUES } from '../nonlinear/run.js';
 import { sessionsOf, type Session, type Step } from '../nonlinear/session.js';
-import type { System } from '../nonlinear/system.js';
+import { fresh, type System } from '../nonlinear/system.js';
 
 /** Where the statistics of a solve say which iterate was returned. */
 const BEST_AT = 3;
@@ -151,11 +155,95 @@ export function unrolledAdjoint(
     outputs,
     run: (inputs, context) => atOnce(run(inputs, context), NEEDS_VALUES),
     gradually: run,
+    vjp: (call) => sweepVjp(system, recorded, wanted, keepEvery, call),
     dispose: () => {
       sessions.dispose();
       system.dispose();
     },
   };
+}
+
+/** (u0, statistics, ...operands) -> the state after as many iterations as the statistics say. */
+function iterations(system: System, recorded: Recorded, keepEvery: number): Primitive {
+  const open = (session: Session): { session: Session; statistics: Cell; run: () => Loop<Cell> } => {
+    const { ws } = session;
+    const places = (): Cell[] => Array.from({ length: recorded.copies }, () => session.cell());
+    const [state, next] = [places(), places()];
+    const statistics = ws.slot([BEST_AT + 1], 'int32');
+    const load = state.map((cell) => session.loader(cell));
+    const advance = session.step('advance', state, next, (own, maps) => recorded.advance(own, maps));
+    return {
+      session,
+      statistics,
+      *run(): Loop<Cell> {
+        session.epoch++;
+        const { [BEST_AT]: steps } = ws.immediate ? ws.read(statistics) : yield statistics;
+        for (const step of load) step.run();
+        for (let k = 0; k < steps; k++) {
+          advance.run();
+          state.forEach((cell, i) => { ws.swap(cell, next[i]); }); // prettier-ignore
+        }
+        return state[state.length - 1];
+      },
+    };
+  };
+  const sessions = sessionsOf(system, open);
+  function* run([u0, statistics, ...operands]: readonly Buffer[], context: RunContext): Gradual<Buffer[]> {
+    const iteration = sessions.acquire(context);
+    const { ws } = iteration.session;
+    try {
+      bindAll(iteration.session, u0, operands);
+      ws.bind(iteration.statistics, statistics);
+      return [ws.copy(yield* reading(ws, iteration.run()))];
+    } finally {
+      sessions.release(iteration);
+    }
+  }
+  return {
+    name: 'iterations',
+    outputs: [system.state],
+    run: (inputs, context) => atOnce(run(inputs, context), NEEDS_VALUES),
+    gradually: run,
+    vjp: ({ inputs: [u0, statistics, ...operands], dys: [dy], needed: [startNeeded, , ...needed] }) => {
+      if (dy === null) return [null, null, ...operands.map(() => null)];
+      const point = [u0, ...operands];
+      const [du0, ...rest] = unrolledDerivative(system, recorded, point, dy, statistics, [startNeeded, ...needed], keepEvery); // prettier-ignore
+      return [du0, null, ...rest];
+    },
+    dispose: () => {
+      sessions.dispose();
+      system.dispose();
+    },
+  };
+}
+
+/** Cotangents of the inputs (u0, dy, statistics, ...operands) of a sweep. */
+function sweepVjp(
+  system: System,
+  recorded: Recorded,
+  wanted: readonly number[],
+  keepEvery: number,
+  { inputs: [u0, dy, statistics, ...operands], dys: [seed, ...seeds], needed }: VjpCall,
+): (Tensor | null)[] {
+  const trace = currentTrace() as Trace;
+  const own = [u0, ...operands].map(fresh);
+  const since = trace.nodes.length;
+  const [start, ...given] = own;
+  const tangents = given.flatMap((x, i) => {
+    if (x.dtype !== 'float32') return [];
+    return [seeds[wanted.indexOf(i)] ?? tf.zeros(x.shape)];
+  });
+  const both = trace.primitive(iterations(system.tangent(), recorded, keepEvery), [
+    tf.stack([start, seed ?? tf.zeros(start.shape)]),
+    statistics,
+    ...given,
+    ...tangents,
+  ]);
+  const tangent = tf.unstack(both[0])[1];
+  const asked = own.flatMap((x, i) => (x.dtype === 'float32' && needed[i === 0 ? 0 : i + 2] ? [i] : []));
+  const found = backpropagate(trace, [{ value: trace.valueOf(tangent), dy }], asked.map((i) => trace.valueOf(own[i])), since); // prettier-ignore
+  const cotangents = own.map((_, i) => found[asked.indexOf(i)] ?? null);
+  return [cotangents[0], needed[1] ? tangent : null, null, ...cotangents.slice(1)];
 }
 
 /** Record the adjoint: cotangents of (u0, ...operands). */

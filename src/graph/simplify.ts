@@ -82,22 +82,25 @@ function withInputs(node: Node, inputs: readonly Value[]): Node {
   return makeNode(node.kernel, inputs, node.inputNames, node.attrs, node.outputs, node.scope);
 }
 
+const passesThrough = ({ kernel, attrs }: Node): boolean =>
+  kernel === PRIMITIVE && (attrs as unknown as PrimitiveAttrs).primitive.passesThrough === true;
+
 /**
  * The graph to run: without what only a derivative would want. Its captured tensors are still all there, in order.
  */
 export function forRunning(graph: Graph): Graph {
+  if (!graph.nodes.some(passesThrough)) return graph;
   const replaced = new Map<Value, Value>();
   const resolve = (v: Value): Value => replaced.get(v) ?? v;
   for (const node of graph.nodes) {
     const inputs = node.inputs.map(resolve);
-    if (node.kernel === PRIMITIVE && (node.attrs as unknown as PrimitiveAttrs).primitive.passesThrough === true) {
+    if (passesThrough(node)) {
       replaced.set(node.outputs[0], inputs[0]);
       continue;
     }
     const next = withInputs(node, inputs);
     if (next !== node) node.outputs.forEach((v, i) => replaced.set(v, next.outputs[i]));
   }
-  if (replaced.size === 0) return graph;
   const outputs = graph.outputs.map(resolve);
   const isCaptured = ({ kernel }: Node): boolean => kernel === CAPTURED;
   const live = liveNodes(outputs).filter((node) => !isCaptured(node));

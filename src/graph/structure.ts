@@ -128,7 +128,9 @@ function ownAttrs({ kernel, attrs }: Node): Attrs {
 }
 
 /** The graph node by node, without the captured tensors and the primitives of this one. */
-export function formOf({ nodes, inputs, outputs }: Graph): Graph {
+export function formOf(graph: Graph): Graph {
+  const { nodes, inputs, outputs } = graph;
+  if (!nodes.some(({ kernel }) => kernel === CAPTURED || kernel === PRIMITIVE)) return graph;
   const copies = new Map<Value, Value>();
   const resolve = (v: Value): Value => copies.get(v) as Value;
   const copy = (node: Node): Node => {

@@ -114,6 +114,7 @@ const LOWERINGS: ReadonlyMap<string, Lowering> = new Map<string, Lowering>([
 
 /** The graph with such kernels taken apart. Its inputs, its captured nodes and its outputs keep their order. */
 export function lower(graph: Graph): Graph {
+  if (!graph.nodes.some(({ kernel }) => LOWERINGS.has(kernel))) return graph;
   const replaced = new Map<Value, Value>();
   const resolve = (v: Value): Value => replaced.get(v) ?? v;
   for (const node of graph.nodes) {

@@ -150,13 +150,17 @@ export class Planner implements Planning {
     if (node.inputs.some((v) => kindOf(v.dtype) === undefined)) return false;
     // An old form of select: a mask of one axis chooses rows.
     if (node.kernel === 'Select' && node.inputs[0].shape.length !== out.shape.length) return false;
-    const dry = node.inputs.map((v) => (splatOf(v) === undefined ? loadLeaf(this.kind(v), 0) : constant(this.kind(v), splatOf(v) ?? 0))); // prettier-ignore
-    const possible = elementwiseTerm(node.kernel, dry, node.attrs);
-    if (possible === undefined || possible.kind !== this.kind(out)) return false;
+    const before = node.inputs.map((v) => this.pending.get(v));
     const leaves: View[] = [];
     const args = node.inputs.map((v) => this.argument(v, out.shape, leaves));
     const term = elementwiseTerm(node.kernel, args, node.attrs);
-    if (term === undefined) return false;
+    if (term === undefined || term.kind !== this.kind(out)) {
+      // Not for these operands: they are as they were.
+      before.forEach((lazy, i) => {
+        if (lazy !== undefined && !this.views.has(node.inputs[i])) this.pending.set(node.inputs[i], lazy);
+      });
+      return false;
+    }
     this.settle(out, { shape: out.shape, term, leaves });
     return true;
   }

@@ -140,4 +140,18 @@ describe('memory', () => {
     kept.dispose();
     expect(tf.memory().numTensors).to.equal(before);
   });
+
+  it('a tensor that is kept while a function is traced was never counted, and may be disposed of afterwards', () => {
+    const before = held();
+    const kept: Tensor[] = [];
+    const doubled = compile((y: Tensor) => {
+      kept.push(tf.keep(tf.mul(y, 2)));
+      return tf.neg(kept[0]);
+    });
+    doubled(x).dispose();
+    expect(kept).to.have.length(1);
+    kept[0].dispose();
+    doubled.dispose();
+    expect(held()).to.deep.equal(before);
+  });
 });

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { compile } from '../../src/graph/compile.js';
 import { SOURCES } from '../../src/graph/graph.js';
+import { Program } from '../../src/graph/program.js';
 import { simplify } from '../../src/graph/simplify.js';
 import { traceGraph } from '../../src/graph/trace.js';
 import { grad, valueAndGrad } from '../../src/graph/transform.js';
@@ -154,5 +155,21 @@ describe('simplification', () => {
     expect(kernelsOf((x, y) => [grad((z: Tensor) => tf.sum(tf.matMul(z, y)))(x)], [2, 3], [3, 2])).to.deep.equal([
       'BatchMatMul',
     ]);
+  });
+
+  it('leaves out what inputs of zeros only would add', () => {
+    const specs = [1, 2, 3].map(() => ({ shape: [2, 3], dtype: 'float32' as const }));
+    const graph = simplify(
+      traceGraph(specs, ([x, y, zero]) => [
+        tf.add(tf.mul(x, y), tf.reshape(tf.slice(zero, [0, 0], [2, 3]), [2, 3])),
+        tf.sub(tf.tanh(zero), y),
+      ]),
+    );
+    const without = simplify(graph, [graph.inputs[2]]);
+    expect(without.inputs).to.deep.equal(graph.inputs.slice(0, 2));
+    expect(without.nodes.filter(({ kernel }) => kernel === 'Slice' || kernel === 'Add')).to.have.length(0);
+    const [x, y] = [tf.randomUniform([2, 3], -1, 1, 'float32', 1), tf.randomUniform([2, 3], -1, 1, 'float32', 2)];
+    const of = (g: typeof graph, ...inputs: Tensor[]): number[][] => new Program(g, true).run(inputs).map((t) => Array.from(t.dataSync())); // prettier-ignore
+    expectClose(of(without, x, y), of(graph, x, y, tf.zeros([2, 3])), { rtol: 1e-6 });
   });
 });

@@ -229,4 +229,16 @@ describe('products in programs', () => {
     F32X4.mulAdd(() => undefined, () => undefined, () => undefined)({ simd: (code: number) => bytes.push(code) } as never); // prettier-ignore
     expect(bytes).to.deep.equal(hasRelaxedSimd ? [0x105] : [230, 228]);
   });
+
+  it('copy a weight that several of them would read in leaps only once', () => {
+    const [x, w] = [[20, 6], [50, 6]].map((shape): Spec => ({ shape, dtype: 'float32' })); // prettier-ignore
+    const through = (y: tf.Tensor, v: tf.Tensor): tf.Tensor => tf.matMul(tf.tanh(tf.matMul(y, v, false, true)), v);
+    const graph = simplify(trace(([y, v]) => through(through(through(y, v), v), v), [x, w]));
+    const { steps } = new Planner(graph, 4).plan();
+    const copies = steps.filter((step) => step.type === 'nest' && step.spec.term.op === 'load');
+    const [first] = copies.flatMap((step) => (step.type === 'nest' ? step.views.slice(0, 1) : []));
+    expect(new Set(copies.map((step) => (step.type === 'nest' ? step.views[0].buffer : undefined))).size).to.equal(1);
+    const readers = steps.filter((step) => step.type === 'matmul' && step.views[2].buffer === first.buffer);
+    expect(readers).to.have.length(3);
+  });
 });

@@ -81,7 +81,9 @@ export class Team {
     memory: WebAssembly.Memory,
     readonly size: number,
     readonly worth: number,
-    private readonly warn: (message: string) => void = console.warn,
+    private readonly warn = (message: string): void => {
+      console.warn(message);
+    },
   ) {
     const threads = (this.threads = builtin('worker_threads') as WorkerThreads);
     this.control = new Int32Array(memory.buffer, 0, WORDS.end);

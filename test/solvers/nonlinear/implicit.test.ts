@@ -373,6 +373,71 @@ describe('other gradients of a fixed point', () => {
     });
   }
 
+  for (const algorithm of [picard(), picard({ damping: 0.7 }), reversible(), reversible({ damping: 0.8 })]) {
+    it(`second derivatives of unrolled iterations are those of what was computed: ${algorithm.name}`, () => {
+      tf.tidy(() => {
+        const p = parameters();
+        const u0 = tf.mul(weights(), 0.1);
+        // As many iterations whatever the parameters: of fewer or more, the derivatives are others.
+        const loose = {
+          abstol: 1e-30,
+          reltol: 0,
+          maxIters: 6,
+          throwOnFailure: false,
+          adjoint: unrolled({ keepEvery: 3 }),
+        };
+        const value = (q: Parameters, s: Tensor): Tensor =>
+          tf.sum(tf.mul(weights(), tf.square(solve(fixedPointProblem(map, s, q), algorithm, loose).u)));
+        /** The gradients along fixed directions. */
+        const slope = ({ w, b, x, s }: Parameters & { s: Tensor }): Tensor => {
+          const dp = grad((q: Parameters) => value(q, s))({ w, b, x });
+          const ds = grad((t: Tensor) => value({ w, b, x }, t))(s);
+          const along = (g: Tensor): Tensor => tf.sum(tf.mul(g, tf.reshape(tf.cos(tf.range(0, g.size)), g.shape)));
+          return tf.addN([dp.w, dp.b, dp.x, ds].map(along));
+        };
+        const all = { ...p, s: u0 };
+        const run = compile(slope);
+        const g = grad(slope)(all);
+        const close = { atol: tolerance({ float32: 5e-2, float64: 1e-7 }) };
+        for (const field of [...NAMES, 's'] as const) {
+          const expected = centralDifference((v) => run({ ...all, [field]: v }), all[field], isFloat64 ? 1e-5 : 1e-2);
+          expectClose(g[field], expected, close, field);
+          expect(Math.max(...expected.map(Math.abs)), field).to.be.above(1e-3);
+        }
+      });
+    });
+  }
+
+  it('third derivatives of unrolled iterations are those of what was computed; tight ones those of the fixed point', () => {
+    tf.tidy(() => {
+      const p = parameters();
+      const value =
+        (options: NonlinearOptions) =>
+        (a: Tensor): Tensor => {
+          const problem = fixedPointProblem(map, tf.mul(weights(), 0.1), { ...p, b: tf.mul(a, p.b) });
+          return tf.sum(tf.mul(weights(), solve(problem, picard(), options).u));
+        };
+      const orders = (f: (a: Tensor) => Tensor): ((a: Tensor) => Tensor)[] => [
+        grad(f),
+        grad(grad(f)),
+        grad(grad(grad(f))),
+      ];
+      const one = constant(0.8);
+      const six = { abstol: 1e-30, reltol: 0, maxIters: 6, throwOnFailure: false };
+      const [, second, third] = orders(value({ ...six, adjoint: unrolled() }));
+      const run = compile(second);
+      const close = { atol: tolerance({ float32: 5e-2, float64: 1e-7 }) };
+      expectClose(
+        third(one),
+        centralDifference((a) => run(a), one),
+        close,
+      );
+      const ours = orders(value({ ...tight, adjoint: unrolled() })).map((f) => f(one));
+      const implicit = orders(value({ ...tight, adjoint: exact })).map((f) => f(one));
+      ours.forEach((d, i) => { expectClose(d, implicit[i], { atol: tolerance({ float32: 1e-3, float64: 1e-10 }) }, `order ${i + 1}`); }); // prettier-ignore
+    });
+  });
+
   it('what cannot be had is refused with words', () => {
     tf.tidy(() => {
       const p = parameters();

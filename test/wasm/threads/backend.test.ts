@@ -49,6 +49,31 @@ describe('threads of the compiled backend', () => {
     expect((error as Error).message).to.equal('backend "cpu" has no option threads; backend "nullcline" has');
   });
 
+  it('may end: what was compiled for them goes on, with one warning and the same numbers', async function () {
+    if (availableThreads() < 2) this.skip();
+    await useBackend('nullcline', { precision, threads: 2 });
+    const { warn } = console;
+    const warnings: string[] = [];
+    console.warn = (message: string) => warnings.push(message);
+    try {
+      const x = tf.randomUniform([150, 140], -1, 1, 'float32', 5);
+      const product = compile((v: Tensor) => tf.tanh(tf.matMul(v, v, true, false)));
+      const result = (): Float32Array => tf.tidy(() => product(x).dataSync() as Float32Array);
+      const expected = result();
+      own().team?.endWorker(0);
+      for (const end = performance.now() + 30_000; warnings.length === 0 && performance.now() < end;) {
+        expect(result()).to.deep.equal(expected);
+      }
+      expect(result()).to.deep.equal(expected);
+      expect(warnings).to.have.length(1);
+      expect(warnings[0]).to.match(/worker thread 1 ended \(.*\); 1 of 2 threads go on/);
+      product.dispose();
+      x.dispose();
+    } finally {
+      console.warn = warn;
+    }
+  });
+
   it('come and go under tensors, compiled functions and solves that live on', async () => {
     await useBackend('nullcline', { precision });
     const before = tf.memory().numTensors;

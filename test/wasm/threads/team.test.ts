@@ -3,7 +3,16 @@ import { describe, it } from 'mocha';
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { I32, i32, i32add, i32load, i32mul, ModuleWriter, type Body } from '../../../src/wasm/emit/assembler.js';
+import {
+  I32,
+  i32,
+  i32add,
+  i32load,
+  i32mul,
+  ModuleWriter,
+  type Body,
+  type Expr,
+} from '../../../src/wasm/emit/assembler.js';
 import { Heap } from '../../../src/wasm/heap.js';
 import { Team } from '../../../src/wasm/threads/team.js';
 import { WORDS } from '../../../src/wasm/threads/worker.js';
@@ -23,14 +32,17 @@ function moduleOf(write: (b: Body) => void): WebAssembly.Module {
 interface Fixture {
   readonly heap: Heap;
   readonly team: Team;
+  /** What the team has warned of. */
+  readonly warnings: string[];
 }
 
 function withTeam(size: number, use: (fixture: Fixture) => void): void {
   const heap = new Heap();
   heap.move(true);
-  const team = new Team(heap.memory, size, 0);
+  const warnings: string[] = [];
+  const team = new Team(heap.memory, size, 0, (message) => warnings.push(message));
   try {
-    use({ heap, team });
+    use({ heap, team, warnings });
   } finally {
     team.end();
   }
@@ -40,7 +52,13 @@ function withTeam(size: number, use: (fixture: Fixture) => void): void {
 const PATIENCE = 30_000;
 
 /** The program on the team, the main thread waiting before each part that it computes itself until that is so. */
-function programOf({ heap, team }: Fixture, module: WebAssembly.Module, parts: number, isTime = (): boolean => true, isRepeatable = true) {
+function programOf(
+  { heap, team }: Fixture,
+  module: WebAssembly.Module,
+  parts: number,
+  isTime = (): boolean => true,
+  isRepeatable = true,
+) {
   const program = team.program(module, [{ parts, cost: 1, isRepeatable }]);
   const { exports } = new WebAssembly.Instance(module, { host: { memory: heap.memory } });
   const counted = { ...program, own: 0 };
@@ -79,6 +97,21 @@ const failing = (from: number): WebAssembly.Module =>
     i32(from)(b);
     b.plain(0x4e, 0x04, 0x40, 0x00, 0x0b);
   });
+
+/** Marks the number of the part in a row of numbers, and goes on only when `until` is true, if ever. */
+const holding = (row: number, until: Expr): WebAssembly.Module =>
+  moduleOf((b) => {
+    i32add(i32(row), i32mul(b.parameter(0), i32(4)))(b);
+    i32(1)(b);
+    store(b);
+    b.repeat(() => undefined, (c) => {
+      until(c);
+      c.plain(0x45);
+    }); // prettier-ignore
+  });
+
+const NEVER = i32(0);
+const untilPositive = (word: number): Expr => i32load(i32(4 * word));
 
 describe('a team of threads', function () {
   this.timeout(300_000);
@@ -151,6 +184,95 @@ describe('a team of threads', function () {
         expect(program.own).to.be.lessThan(100);
       }
       expect(heap.size).to.be.greaterThan(60 << 20);
+    });
+  });
+
+  /** Three jobs of eight parts; in the first, a worker ends in the middle of one. The parts that the main thread computed in each. */
+  const withoutItsWorker = (isRepeatable: boolean, use: (job: () => number[], warnings: readonly string[]) => void): void => {
+    withTeam(2, (fixture) => {
+      const { team, warnings } = fixture;
+      const { row, isBegun } = rowOf(fixture, 8);
+      const program = team.program(holding(row, NEVER), [{ parts: 8, cost: 1, isRepeatable }]);
+      const own: number[] = [];
+      let isEnding = false;
+      program.link({
+        job0: (part: number) => {
+          own.push(part);
+          for (const end = performance.now() + PATIENCE; !isBegun() && performance.now() < end;);
+          if (!isEnding) team.endWorker(0);
+          isEnding = true;
+        },
+      });
+      use(() => {
+        own.length = 0;
+        program.parallel(0);
+        return own;
+      }, warnings);
+    });
+  }; // prettier-ignore
+
+  it('computes what a worker left when it ended, says so once and goes on', () => {
+    withoutItsWorker(true, (job, warnings) => {
+      const parts = job();
+      // The one that was left comes last.
+      expect(parts.slice(0, 7)).to.deep.equal(parts.slice(0, 7).sort());
+      expect([...parts].sort()).to.deep.equal([0, 1, 2, 3, 4, 5, 6, 7]);
+      expect(warnings).to.have.length(1);
+      expect(warnings[0]).to.match(/worker thread 1 ended \(exit code 1\); 1 of 2 threads go on/);
+      expect(job()).to.deep.equal([0, 1, 2, 3, 4, 5, 6, 7]);
+      expect(warnings).to.have.length(1);
+    });
+  });
+
+  it('throws where what the worker left cannot be computed again, and goes on', () => {
+    withoutItsWorker(false, (job, warnings) => {
+      expect(job).to.throw(
+        /worker thread 1 ended \(exit code 1\) in the middle of a kernel.*program 0, job 0, part \d of 8/,
+      );
+      expect(warnings).to.have.length(1);
+      expect(job()).to.deep.equal([0, 1, 2, 3, 4, 5, 6, 7]);
+    });
+  });
+
+  it('goes on with the workers that are left', () => {
+    withTeam(3, (fixture) => {
+      const { team, warnings } = fixture;
+      const { row, counts } = rowOf(fixture, 16);
+      const program = programOf(fixture, counting(row), 16);
+      let jobs = 0;
+      team.endWorker(1);
+      for (const end = performance.now() + PATIENCE; warnings.length === 0 && performance.now() < end; jobs++) {
+        program.parallel(0);
+        if (!counts().every((n) => n === jobs + 1)) expect.fail(`after ${jobs + 1} jobs: ${counts().join()}`);
+      }
+      expect(warnings).to.have.length(1);
+      expect(warnings[0]).to.match(/worker thread 2 ended \(exit code \d\); 2 of 3 threads go on/);
+      const last = rowOf(fixture, 16);
+      const shared = programOf(fixture, counting(last.row), 16, last.isBegun);
+      shared.parallel(0);
+      expect(last.counts()).to.deep.equal(times(1, 16));
+      expect(shared.own).to.be.lessThan(16);
+    });
+  });
+
+  it('waits for a worker as long as it takes, and asks meanwhile whether somebody watches it', () => {
+    withTeam(2, (fixture) => {
+      const { heap, warnings } = fixture;
+      const { row, isBegun } = rowOf(fixture, 2);
+      // The worker's part ends when the supervisor has answered.
+      const module = holding(row, untilPositive(WORDS.answered));
+      const program = fixture.team.program(module, [{ parts: 2, cost: 1, isRepeatable: true }]);
+      const own: number[] = [];
+      program.link({
+        job0: (part: number) => {
+          own.push(part);
+          for (const end = performance.now() + PATIENCE; !isBegun() && performance.now() < end;);
+        },
+      });
+      program.parallel(0);
+      expect(heap.i32[WORDS.answered]).to.equal(heap.i32[WORDS.asked]);
+      expect(own).to.have.length(1);
+      expect(warnings).to.have.length(0);
     });
   });
 

@@ -1,7 +1,7 @@
 /**
  * Blocks of an image as images of a batch, and back, where that is too small to be worth a program of its own.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf, type EagerKernel } from './eager.js';
 import { MOVEMENTS } from './movement.js';
 import { reshaped, Steps } from './steps.js';

@@ -1,7 +1,7 @@
 /**
  * Operations that are several kernels, one after the other.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import type { Call, EagerKernel } from './eager.js';
 

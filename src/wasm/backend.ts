@@ -109,7 +109,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
    */
   widened({ dataId, shape, dtype: from }: tf.TensorInfo, dtype: tf.DataType, convert: Conversion): tf.TensorInfo {
     const source = this.labelled(dataId, from);
-    const entry = new StoredEntry(this, dtype, shape, source.length, null, 0);
+    const entry = new StoredEntry(this, dtype, shape.slice(), source.length, null, 0);
     this.tie(entry, source).convert = convert;
     return this.add(entry);
   }
@@ -121,7 +121,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
   part({ dataId, dtype }: tf.TensorInfo, offset: number, shape: number[]): tf.TensorInfo {
     const whole = this.labelled(dataId, dtype);
     const pointer = this.placed(whole) + offset * (storageOf(dtype, this.precision) as Storage).bytes;
-    const entry = new StoredEntry(this, dtype, shape, lengthOf(shape), null, pointer);
+    const entry = new StoredEntry(this, dtype, shape.slice(), lengthOf(shape), null, pointer);
     this.tie(entry, whole);
     return this.add(entry);
   }
@@ -133,14 +133,19 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
 
   /** A complex buffer of two real ones, which it owns from now on. */
   paired(real: tf.TensorInfo, imag: tf.TensorInfo): tf.TensorInfo {
-    const entry = new StoredEntry(this, 'complex64', real.shape, lengthOf(real.shape), null, 0);
+    const entry = new StoredEntry(this, 'complex64', real.shape.slice(), lengthOf(real.shape), null, 0);
     entry.complexTensorInfos = { real, imag };
     return this.add(entry);
   }
 
   /** Make a buffer of a heap block that holds its elements. The backend owns the block from now on. */
-  adopt(pointer: number, shape: readonly number[], dtype: tf.DataType, length = lengthOf(shape)): tf.TensorInfo {
-    return this.add(new StoredEntry(this, dtype, shape as number[], length, null, pointer));
+  adopt(pointer: number, shape: readonly number[], dtype: tf.DataType): tf.TensorInfo {
+    return this.adoptResult(pointer, shape.slice(), lengthOf(shape), dtype);
+  }
+
+  /** The same with a shape that nobody will change. */
+  adoptResult(pointer: number, shape: number[], length: number, dtype: tf.DataType): tf.TensorInfo {
+    return this.add(new StoredEntry(this, dtype, shape, length, null, pointer));
   }
 
   /** All of the memory as elements of a dtype. Anything that is allocated later may make it stale. */
@@ -189,11 +194,11 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
       // A view of the heap would outlive its block. It begins elsewhere than at 0; asking for the buffer of a small array
       // of its own would make one.
       if (numbers.byteOffset !== 0 && this.heap.isPart(numbers)) numbers = numbers.slice();
-      entry = new StoredEntry(this, dtype, shape, numbers.length, numbers, 0);
+      entry = new StoredEntry(this, dtype, shape.slice(), numbers.length, numbers, 0);
     } else {
       const strings = values as Uint8Array[] | string[] | undefined;
       const encoded = (strings ?? []).map((s) => (typeof s === 'string' ? tf.util.encodeString(s) : s));
-      entry = new StoredEntry(this, dtype, shape, lengthOf(shape), encoded, 0);
+      entry = new StoredEntry(this, dtype, shape.slice(), lengthOf(shape), encoded, 0);
     }
     return { dataId: this.add(entry), shape, dtype };
   }
@@ -391,7 +396,8 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     return entry;
   }
 
-  private entryFor(values: Values, shape: number[], dtype: tf.DataType): StoredEntry {
+  private entryFor(values: Values, given: number[], dtype: tf.DataType): StoredEntry {
+    const shape = given.slice(); // the caller's, who may change it
     if (dtype === 'complex64') {
       const pairs = values as Float32Array;
       const entry = new StoredEntry(this, dtype, shape, pairs.length / 2, null, 0);

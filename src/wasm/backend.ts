@@ -8,21 +8,21 @@
 import * as tf from '@tensorflow/tfjs';
 import { builtin } from '../core/host.js';
 import { asKind, storageOf, type Numbers, type Precision, type Storage } from './backend-values.js';
+import { EntryStorage, StoredEntry, type Owner } from './entries.js';
+import { Heap } from './heap.js';
+import { WORTH } from './threads/share-out.js';
+import { Team } from './threads/team.js';
 import {
-  EntryStorage,
-  StoredEntry,
+  isUntied,
+  letGo,
+  settle,
+  tie,
   tiesOf,
   type ComplexParts,
   type Conversion,
   type Entry,
-  type Owner,
-  type Ties,
-} from './entries.js';
-import { Heap } from './heap.js';
-import { WORTH } from './threads/share-out.js';
-import { Team } from './threads/team.js';
-
-type Values = tf.backend_util.BackendValues;
+  type Values,
+} from './ties.js';
 
 export class NullclineBackend extends tf.KernelBackend implements Owner {
   readonly heap = new Heap();
@@ -110,7 +110,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
   widened({ dataId, shape, dtype: from }: tf.TensorInfo, dtype: tf.DataType, convert: Conversion): tf.TensorInfo {
     const source = this.labelled(dataId, from);
     const entry = new StoredEntry(this, dtype, shape.slice(), source.length, null, 0);
-    this.tie(entry, source).convert = convert;
+    tie(entry, source).convert = convert;
     return this.add(entry);
   }
 
@@ -122,7 +122,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     const whole = this.labelled(dataId, dtype);
     const pointer = this.placed(whole) + offset * (storageOf(dtype, this.precision) as Storage).bytes;
     const entry = new StoredEntry(this, dtype, shape.slice(), lengthOf(shape), null, pointer);
-    this.tie(entry, whole);
+    tie(entry, whole);
     return this.add(entry);
   }
 
@@ -163,9 +163,8 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
 
   /** Does one tensor hold this buffer, whose numbers are in the heap, and nothing else? */
   isAlone(dataId: object): boolean {
-    const { refCount, pointer, ties } = this.entryOf(dataId);
-    if (refCount !== 1 || pointer === 0) return false;
-    return ties === undefined || (ties.borrowers === 0 && ties.source === undefined && ties.labels === undefined);
+    const entry = this.entryOf(dataId);
+    return entry.refCount === 1 && entry.pointer !== 0 && isUntied(entry);
   }
 
   /** Leave the block of a buffer to the caller, who knows where it is. Nothing can be done with the buffer but freeing it. */
@@ -229,10 +228,10 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     if (!force && entry.refCount > 0) return false;
     this.data.delete(dataId);
     if (entry.refCount > 0) this.countFloats(entry, -entry.refCount);
-    this.letGo(entry);
+    letGo(entry, this.heap);
     const { ties } = entry;
     if (ties === undefined) return true;
-    if (ties.labels !== undefined) for (const other of ties.labels) this.letGo(other);
+    if (ties.labels !== undefined) for (const other of ties.labels) letGo(other, this.heap);
     if (ties.complexTensorInfos !== undefined) {
       this.disposeData(ties.complexTensorInfos.real.dataId, true);
       this.disposeData(ties.complexTensorInfos.imag.dataId, true);
@@ -352,39 +351,6 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     return other;
   }
 
-  private tie(entry: Entry, source: Entry): Ties {
-    tiesOf(source).borrowers++;
-    const ties = tiesOf(entry);
-    ties.source = source;
-    return ties;
-  }
-
-  private letGo(entry: Entry): void {
-    const { ties } = entry;
-    if (ties !== undefined && ties.borrowers > 0) ties.isFreed = true;
-    else this.empty(entry);
-  }
-
-  /** Give back what holds the numbers: a tensor that was disposed of may live on, and its id is this entry. */
-  private empty(entry: Entry): void {
-    const { pointer, ties } = entry;
-    entry.pointer = 0;
-    entry.host = null;
-    if (ties?.source !== undefined) this.settle(entry);
-    else if (pointer !== 0) this.heap.release(pointer);
-  }
-
-  /** A buffer that needs its source no more. */
-  settle(entry: Entry): void {
-    const ties = entry.ties as Ties;
-    const source = ties.source as Entry;
-    ties.source = undefined;
-    ties.convert = undefined;
-    const { borrowers, isFreed } = source.ties as Ties;
-    (source.ties as Ties).borrowers = borrowers - 1;
-    if (borrowers === 1 && isFreed) this.empty(source);
-  }
-
   private countFloats(entry: Entry, tensors: number): void {
     if (entry.dtype === 'float32') this.floats += tensors * entry.length;
   }
@@ -434,7 +400,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     } else {
       convert(pointer, from, entry.length);
       entry.pointer = pointer;
-      this.settle(entry);
+      settle(entry, this.heap);
     }
     entry.host = null;
     return pointer;

@@ -8,21 +8,21 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { builtin } from '../core/host.js';
 import { asKind, storageOf, type Numbers, type Precision, type Storage } from './backend-values.js';
+import { EntryStorage, StoredEntry, type Owner } from './entries.js';
+import { Heap } from './heap.js';
+import { WORTH } from './threads/share-out.js';
+import { Team } from './threads/team.js';
 import {
-  EntryStorage,
-  StoredEntry,
+  isUntied,
+  letGo,
+  settle,
+  tie,
   tiesOf,
   type ComplexParts,
   type Conversion,
   type Entry,
-  type Owner,
-  type Ties,
-} from './entries.js';
-import { Heap } from './heap.js';
-import { WORTH } from './threads/share-out.js';
-import { Team } from './threads/team.js';
-
-type Values = tf.backend_util.BackendValues;
+  type Values,
+} from './ties.js';
 
 export class NullclineBackend extends tf.KernelBackend implements Owner {
   readonly heap = new Heap();
@@ -109,8 +109,8 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
    */
   widened({ dataId, shape, dtype: from }: tf.TensorInfo, dtype: tf.DataType, convert: Conversion): tf.TensorInfo {
     const source = this.labelled(dataId, from);
-    const entry = new StoredEntry(this, dtype, shape, source.length, null, 0);
-    this.tie(entry, source).convert = convert;
+    const entry = new StoredEntry(this, dtype, shape.slice(), source.length, null, 0);
+    tie(entry, source).convert = convert;
     return this.add(entry);
   }
 
@@ -121,8 +121,8 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
   part({ dataId, dtype }: tf.TensorInfo, offset: number, shape: number[]): tf.TensorInfo {
     const whole = this.labelled(dataId, dtype);
     const pointer = this.placed(whole) + offset * (storageOf(dtype, this.precision) as Storage).bytes;
-    const entry = new StoredEntry(this, dtype, shape, lengthOf(shape), null, pointer);
-    this.tie(entry, whole);
+    const entry = new StoredEntry(this, dtype, shape.slice(), lengthOf(shape), null, pointer);
+    tie(entry, whole);
     return this.add(entry);
   }
 
@@ -133,14 +133,19 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
 
   /** A complex buffer of two real ones, which it owns from now on. */
   paired(real: tf.TensorInfo, imag: tf.TensorInfo): tf.TensorInfo {
-    const entry = new StoredEntry(this, 'complex64', real.shape, lengthOf(real.shape), null, 0);
+    const entry = new StoredEntry(this, 'complex64', real.shape.slice(), lengthOf(real.shape), null, 0);
     entry.complexTensorInfos = { real, imag };
     return this.add(entry);
   }
 
   /** Make a buffer of a heap block that holds its elements. The backend owns the block from now on. */
-  adopt(pointer: number, shape: readonly number[], dtype: tf.DataType, length = lengthOf(shape)): tf.TensorInfo {
-    return this.add(new StoredEntry(this, dtype, shape as number[], length, null, pointer));
+  adopt(pointer: number, shape: readonly number[], dtype: tf.DataType): tf.TensorInfo {
+    return this.adoptResult(pointer, shape.slice(), lengthOf(shape), dtype);
+  }
+
+  /** The same with a shape that nobody will change. */
+  adoptResult(pointer: number, shape: number[], length: number, dtype: tf.DataType): tf.TensorInfo {
+    return this.add(new StoredEntry(this, dtype, shape, length, null, pointer));
   }
 
   /** All of the memory as elements of a dtype. Anything that is allocated later may make it stale. */
@@ -158,9 +163,8 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
 
   /** Does one tensor hold this buffer, whose numbers are in the heap, and nothing else? */
   isAlone(dataId: object): boolean {
-    const { refCount, pointer, ties } = this.entryOf(dataId);
-    if (refCount !== 1 || pointer === 0) return false;
-    return ties === undefined || (ties.borrowers === 0 && ties.source === undefined && ties.labels === undefined);
+    const entry = this.entryOf(dataId);
+    return entry.refCount === 1 && entry.pointer !== 0 && isUntied(entry);
   }
 
   /** Leave the block of a buffer to the caller, who knows where it is. Nothing can be done with the buffer but freeing it. */
@@ -189,11 +193,11 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
       // A view of the heap would outlive its block. It begins elsewhere than at 0; asking for the buffer of a small array
       // of its own would make one.
       if (numbers.byteOffset !== 0 && this.heap.isPart(numbers)) numbers = numbers.slice();
-      entry = new StoredEntry(this, dtype, shape, numbers.length, numbers, 0);
+      entry = new StoredEntry(this, dtype, shape.slice(), numbers.length, numbers, 0);
     } else {
       const strings = values as Uint8Array[] | string[] | undefined;
       const encoded = (strings ?? []).map((s) => (typeof s === 'string' ? tf.util.encodeString(s) : s));
-      entry = new StoredEntry(this, dtype, shape, lengthOf(shape), encoded, 0);
+      entry = new StoredEntry(this, dtype, shape.slice(), lengthOf(shape), encoded, 0);
     }
     return { dataId: this.add(entry), shape, dtype };
   }
@@ -224,10 +228,10 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     if (!force && entry.refCount > 0) return false;
     this.data.delete(dataId);
     if (entry.refCount > 0) this.countFloats(entry, -entry.refCount);
-    this.letGo(entry);
+    letGo(entry, this.heap);
     const { ties } = entry;
     if (ties === undefined) return true;
-    if (ties.labels !== undefined) for (const other of ties.labels) this.letGo(other);
+    if (ties.labels !== undefined) for (const other of ties.labels) letGo(other, this.heap);
     if (ties.complexTensorInfos !== undefined) {
       this.disposeData(ties.complexTensorInfos.real.dataId, true);
       this.disposeData(ties.complexTensorInfos.imag.dataId, true);
@@ -347,39 +351,6 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     return other;
   }
 
-  private tie(entry: Entry, source: Entry): Ties {
-    tiesOf(source).borrowers++;
-    const ties = tiesOf(entry);
-    ties.source = source;
-    return ties;
-  }
-
-  private letGo(entry: Entry): void {
-    const { ties } = entry;
-    if (ties !== undefined && ties.borrowers > 0) ties.isFreed = true;
-    else this.empty(entry);
-  }
-
-  /** Give back what holds the numbers: a tensor that was disposed of may live on, and its id is this entry. */
-  private empty(entry: Entry): void {
-    const { pointer, ties } = entry;
-    entry.pointer = 0;
-    entry.host = null;
-    if (ties?.source !== undefined) this.settle(entry);
-    else if (pointer !== 0) this.heap.release(pointer);
-  }
-
-  /** A buffer that needs its source no more. */
-  settle(entry: Entry): void {
-    const ties = entry.ties as Ties;
-    const source = ties.source as Entry;
-    ties.source = undefined;
-    ties.convert = undefined;
-    const { borrowers, isFreed } = source.ties as Ties;
-    (source.ties as Ties).borrowers = borrowers - 1;
-    if (borrowers === 1 && isFreed) this.empty(source);
-  }
-
   private countFloats(entry: Entry, tensors: number): void {
     if (entry.dtype === 'float32') this.floats += tensors * entry.length;
   }
@@ -391,7 +362,8 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     return entry;
   }
 
-  private entryFor(values: Values, shape: number[], dtype: tf.DataType): StoredEntry {
+  private entryFor(values: Values, given: number[], dtype: tf.DataType): StoredEntry {
+    const shape = given.slice(); // the caller's, who may change it
     if (dtype === 'complex64') {
       const pairs = values as Float32Array;
       const entry = new StoredEntry(this, dtype, shape, pairs.length / 2, null, 0);
@@ -428,7 +400,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     } else {
       convert(pointer, from, entry.length);
       entry.pointer = pointer;
-      this.settle(entry);
+      settle(entry, this.heap);
     }
     entry.host = null;
     return pointer;

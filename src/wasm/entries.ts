@@ -5,58 +5,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import { storageOf, type Numbers, type Precision, type Storage } from './backend-values.js';
 import { DataId } from './data-infos.js';
 import type { Heap } from './heap.js';
-
-type Values = tf.backend_util.BackendValues;
+import { settle, tiesOf, type ComplexParts, type Entry, type Ties, type Values } from './ties.js';
 
 /** What a buffer needs of the backend that it belongs to. */
 export interface Owner {
   readonly heap: Heap;
   readonly precision: Precision;
-  /** The buffer has numbers of its own now. */
-  settle(entry: Entry): void;
 }
-
-/** Writes the numbers at `from`, converted, to `to`. */
-export type Conversion = (to: number, from: number, length: number) => void;
-
-/** What ties a buffer to others. Most have no such thing. */
-export interface Ties {
-  complexTensorInfos: ComplexParts | undefined;
-  /** The buffer where these numbers are: among its own, or in another dtype until they have been converted. */
-  source: Entry | undefined;
-  /** Undefined where the numbers lie in the source and stay there. */
-  convert: Conversion | undefined;
-  /** Buffers whose numbers are here: they stay until those are gone or have converted them, though this one be freed. */
-  borrowers: number;
-  isFreed: boolean;
-  /** The same numbers for tensors that share this buffer under another dtype. */
-  labels: Entry[] | undefined;
-}
-
-export interface ComplexParts {
-  real: tf.TensorInfo;
-  imag: tf.TensorInfo;
-}
-
-/** One buffer. Its numbers are in `host`, or, once they have been asked for by address, in the heap. */
-export interface Entry {
-  readonly dtype: tf.DataType;
-  readonly length: number;
-  refCount: number;
-  /** A view of the heap, where the numbers are there and somebody asked for `values`. */
-  host: Numbers | Uint8Array[] | null;
-  /** 0 while the numbers are not in the heap. */
-  pointer: number;
-  /** What tfjs's kernels read; a view where the numbers are in the heap. */
-  readonly values: Values | undefined;
-  /** tfjs's kernels read and set it. */
-  complexTensorInfos: ComplexParts | undefined;
-  ties: Ties | undefined;
-}
-
-/** The ties of a buffer, from now on. */
-export const tiesOf = (entry: Entry): Ties =>
-  (entry.ties ??= { complexTensorInfos: undefined, source: undefined, convert: undefined, borrowers: 0, isFreed: false, labels: undefined }); // prettier-ignore
 
 /**
  * The buffers of a backend by their ids. Every id that this backend gives out is the buffer's entry itself, so that finding
@@ -150,6 +105,6 @@ export class StoredEntry extends DataId implements Entry, tf.TensorInfo {
   private convertHere(source: Entry): void {
     const { make } = storageOf(this.dtype, this.owner.precision) as Storage;
     this.host = new make(source.values as ArrayLike<number>);
-    this.owner.settle(this);
+    settle(this, this.owner.heap);
   }
 }

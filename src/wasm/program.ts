@@ -204,7 +204,7 @@ export class CompiledGraph {
       const { shape, dtype, length } = outputs[i];
       const given = shared[i];
       if (given === null) {
-        results[i] = backend.adopt(pointers[tables + i], shape, dtype, length);
+        results[i] = backend.adoptResult(pointers[tables + i], shape, length, dtype);
       } else {
         const buffer = given < inputCount ? inputs[given] : captured[given - inputCount];
         results[i] = { ...share(backend, buffer), shape, dtype };

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { constant } from '../../src/core/constant.js';
+import { compile } from '../../src/graph/compile.js';
 import type { NullclineBackend } from '../../src/wasm/backend.js';
 
 // In the run whose Float32Array holds doubles there is no single precision to test.
@@ -40,6 +41,36 @@ for (const [name, Floats] of [
       expect(own().floatPrecision()).to.equal(name === 'nullcline' ? 32 : 64);
       expect(tf.memory().unreliable).to.equal(false);
       expect(tf.memory()).to.include.keys('heapBytes', 'heapSize', 'numTensors');
+    });
+
+    it('knows the shape that a tensor was made with, whatever becomes of the list that said it', () => {
+      const shape = [2, 3];
+      const made = [tf.tensor([1, 2, 3, 4, 5, 6], shape), tf.fill(shape, 1), tf.zeros(shape), tf.ones(shape, 'int32')];
+      const more = [tf.add(made[0], 1), tf.cast(made[3], 'float32'), tf.transpose(made[1])];
+      const all = [...made, ...more];
+      for (const t of all) t.shape.fill(7);
+      shape.fill(7);
+      const { state } = tf.engine() as unknown as { state: { tensorInfo: WeakMap<object, { shape: number[] }> } };
+      const known = all.map(({ dataId }) => state.tensorInfo.get(dataId)?.shape);
+      expect(known).to.deep.equal([[2, 3], [2, 3], [2, 3], [2, 3], [2, 3], [2, 3], [3, 2]]); // prettier-ignore
+      tf.dispose(all);
+    });
+
+    it('gives every result of a compiled function a shape of its own, wherever the function runs next', async () => {
+      const twice = compile((v: tf.Tensor) => [tf.mul(v, 2), tf.sum(v, 1)]);
+      const x = tf.tensor([[1, 2, 3], [4, 5, 6]]); // prettier-ignore
+      for (const backend of [name, 'cpu', name]) {
+        await tf.setBackend(backend);
+        const first = twice(x);
+        for (const y of first) y.shape.fill(7);
+        const second = twice(x);
+        expect(second.map(({ shape }) => shape)).to.deep.equal([[2, 3], [2]]); // prettier-ignore
+        expect(second.map(({ strides }) => strides)).to.deep.equal([[3], []]);
+        expect(second.map((y) => Array.from(y.dataSync()))).to.deep.equal([[2, 4, 6, 8, 10, 12], [6, 15]]); // prettier-ignore
+        tf.dispose([first, second]);
+      }
+      x.dispose();
+      twice.dispose();
     });
 
     it("keeps tfjs's account of tensors, buffers and bytes as the cpu backend does", async () => {

@@ -3,7 +3,7 @@
  */
 import type * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
-import type { Conversion } from '../entries.js';
+import type { Conversion } from '../ties.js';
 import { elementwiseTerm, kindOf } from '../elementwise.js';
 import type { Kind } from '../emit/access.js';
 import { loadLeaf } from '../emit/terms.js';

@@ -251,16 +251,11 @@ const DERIVATIVES: Readonly<Record<ParsedNonlinearOptions['adjoint']['kind'], De
     asked.forEach(({ i }, j) => (result[i + 1] = grads[j]));
     return result;
   },
-  unrolled: ({ system, algorithm, options }, { inputs, outputs, dys: [dy], needed }) => {
+  unrolled: ({ system, rows, algorithm, options }, { inputs, outputs, dys: [dy], needed }) => {
     if (dy === null) return inputs.map(() => null);
-    return unrolledDerivative(
-      system,
-      algorithm.recorded as Recorded,
-      inputs,
-      dy,
-      outputs[2],
-      needed,
-      (options.adjoint as Unrolled).keepEvery,
-    );
+    const { keepEvery } = options.adjoint as Unrolled;
+    const recorded = algorithm.recorded as Recorded;
+    const iterations = { system, recorded, keepEvery, rows: rows === null ? null : 0 };
+    return unrolledDerivative(iterations, inputs, dy, outputs[2], needed);
   },
 };

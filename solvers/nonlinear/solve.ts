@@ -216,16 +216,11 @@ export async function solveNonlinearLater<U extends Tree, P>(
   }
 }
 
-function checkAdjoint(
-  kind: NonlinearKind,
-  algorithm: NonlinearAlgorithm,
-  { adjoint, batch }: ParsedNonlinearOptions,
-): void {
+function checkAdjoint(kind: NonlinearKind, algorithm: NonlinearAlgorithm, { adjoint }: ParsedNonlinearOptions): void {
   if (adjoint.kind === 'phantom' && kind !== 'fixedPoint') {
     throw new TypeError('solve: phantom() and jacobianFree() are for fixed points; a root takes implicitAdjoint()');
   }
   if (adjoint.kind !== 'unrolled') return;
-  if (batch === 'independent') throw new TypeError("solve: unrolled() goes with batch: 'joint'");
   if (algorithm.recorded === undefined) {
     throw new TypeError(
       `solve: unrolled() needs iterations that can be recorded, which ${algorithm.name}() has not; take picard() or reversible(), or implicitAdjoint()`,

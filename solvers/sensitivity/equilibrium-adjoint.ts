@@ -93,6 +93,7 @@ const UNROLLED = z.strictObject({
  * The exact derivative of the iterations that were made, also with respect to the start, for an algorithm whose
  * iterations can be recorded:
  * `picard()`, whose states are all kept, and `reversible()`, whose states between kept ones are found by undoing iterations.
+ * It has derivatives of any order itself. Each row of an independent batch is differentiated through the iterations that it made.
  *
  * @param options.keepEvery For `reversible()`: keep every k-th state. Default 8. Infinity keeps none: constant memory,
  * but undoing many

@@ -14,13 +14,10 @@ import { atOnce, type Gradual, type Primitive, type RunContext, type VjpCall } f
 import { currentTrace, type Trace } from '../../src/graph/trace.js';
 import { retainable } from '../../src/graph/sessions.js';
 import { reading, type Cell, type Loop } from '../../src/graph/workspace.js';
-import type { Recorded } from '../nonlinear/algorithm.js';
 import { bindAll, NEEDS_VALUES } from '../nonlinear/run.js';
 import { sessionsOf, type Session, type Step } from '../nonlinear/session.js';
-import { fresh, type System } from '../nonlinear/system.js';
-
-/** Where the statistics of a solve say which iterate was returned. */
-const BEST_AT = 3;
+import { fresh } from '../nonlinear/system.js';
+import { Clock, moved, tangentOf, type Iterations } from './iterations.js';
 
 /** The cells and steps of one sweep. */
 class Sweep {
@@ -39,26 +36,27 @@ class Sweep {
   /** The states of every so many iterations. */
   private readonly kept: Cell[][] = [];
   private readonly every: number;
-  readonly statistics: Cell;
+  readonly clock: Clock;
   readonly dy: Cell;
   /** The cotangent of the start. */
   private readonly start: Cell;
 
   constructor(
     readonly session: Session,
-    recorded: Recorded,
+    iterations: Iterations,
     wanted: readonly number[],
-    keepEvery: number,
   ) {
+    const { recorded, keepEvery, rows } = iterations;
     this.every = recorded.retreat === undefined ? 1 : keepEvery;
     const { ws, system } = session;
-    const { copies } = recorded;
+    const { copies, advance, retreat } = recorded;
     const places = (count: number): Cell[] => Array.from({ length: count }, () => session.cell());
     const sums = (): Cell[] => wanted.map((i) => ws.cell(system.operands[i].shape));
     [this.state, this.next] = [places(copies), places(copies)];
     [this.cotangents, this.nextCotangents] = [places(copies), places(copies)];
     [this.sums, this.nextSums] = [sums(), sums()];
-    this.statistics = ws.slot([BEST_AT + 1], 'int32');
+    this.clock = new Clock(ws, iterations);
+    const { cells } = this.clock;
     this.dy = ws.slot(system.state.shape);
     this.start = session.cell();
     this.load = this.state.map((cell) => session.loader(cell));
@@ -66,18 +64,24 @@ class Sweep {
     this.total = session.step('total', this.cotangents, [this.start], (own) => [
       copies === 1 ? tf.clone(own[0]) : tf.addN(own.slice(0, copies)),
     ]);
-    this.advance = session.step('advance', this.state, this.next, (state, maps) => recorded.advance(state, maps));
-    const { retreat } = recorded;
-    this.retreat = retreat === undefined ? null : session.step('retreat', this.next, this.state, retreat);
+    this.advance = session.step('advance', [...this.state, ...cells], this.next, (own, maps) => {
+      const state = own.slice(0, copies);
+      return moved(state, advance(state, maps), own.slice(copies), rows);
+    });
+    this.retreat = retreat === undefined ? null : session.step('retreat', [...this.next, ...cells], this.state, (own, maps) => {
+      const state = own.slice(0, copies);
+      return moved(state, retreat(state, maps), own.slice(copies), rows);
+    }); // prettier-ignore
     this.pull = session.step(
       `pull ${wanted.join()}`,
-      [...this.state, ...this.cotangents, ...this.sums],
+      [...this.state, ...this.cotangents, ...this.sums, ...cells],
       [...this.nextCotangents, ...this.nextSums],
       (own, maps) => {
         const trace = currentTrace() as Trace;
         const state = own.slice(0, copies);
         const since = trace.nodes.length;
-        const after = recorded.advance(state, maps);
+        const clock = own.slice(own.length - cells.length);
+        const after = moved(state, advance(state, maps), clock, rows);
         const targets = after.map((x, i) => ({ value: trace.valueOf(x), dy: own[copies + i] }));
         const xs = [...state, ...wanted.map((i) => maps.operands[i])];
         const grads = backpropagate(trace, targets, xs.map((x) => trace.valueOf(x)), since); // prettier-ignore
@@ -89,12 +93,13 @@ class Sweep {
 
   /** The cotangents of the start and of the operands that are wanted. */
   *run(): Loop<readonly Cell[]> {
-    const { session, state, next, cotangents, nextCotangents, sums, nextSums } = this;
+    const { session, state, next, cotangents, nextCotangents, sums, nextSums, clock } = this;
     const { ws } = session;
     session.epoch++;
-    const { [BEST_AT]: steps } = ws.immediate ? ws.read(this.statistics) : yield this.statistics;
+    const steps = yield* clock.steps();
     for (const load of this.load) load.run();
     for (let k = 0; k < steps; k++) {
+      clock.set(k);
       this.advance.run();
       if (k % this.every === 0) {
         this.kept[k / this.every] ??= state.map((cell) => ws.cell(cell.shape));
@@ -105,6 +110,7 @@ class Sweep {
     for (const cell of [...cotangents, ...sums]) ws.fill(cell, 0);
     this.seed.run();
     for (let k = steps - 1; k >= 0; k--) {
+      clock.set(k);
       if (k % this.every === 0) {
         state.forEach((cell, i) => { ws.swap(cell, this.kept[k / this.every][i]); }); // prettier-ignore
       } else {
@@ -128,21 +134,17 @@ class Sweep {
 /**
  * (u0, cotangent of u, statistics, ...operands) -> cotangent of u0, then those of the operands numbered in `wanted`.
  */
-export function unrolledAdjoint(
-  system: System,
-  recorded: Recorded,
-  wanted: readonly number[],
-  keepEvery: number,
-): Primitive {
+export function unrolledAdjoint(iterations: Iterations, wanted: readonly number[]): Primitive {
+  const { system } = iterations;
   const outputs: Spec[] = [system.state, ...wanted.map((i) => system.operands[i])];
-  const sessions = sessionsOf(system, (session) => new Sweep(session, recorded, wanted, keepEvery));
+  const sessions = sessionsOf(system, (session) => new Sweep(session, iterations, wanted));
   function* run([u0, dy, statistics, ...operands]: readonly Buffer[], context: RunContext): Gradual<Buffer[]> {
     const sweep = sessions.acquire(context);
     const { ws } = sweep.session;
     try {
       bindAll(sweep.session, u0, operands);
       ws.bind(sweep.dy, dy);
-      ws.bind(sweep.statistics, statistics);
+      ws.bind(sweep.clock.statistics, statistics);
       const cotangents = yield* reading(ws, sweep.run());
       return cotangents.map((cell) => ws.copy(cell));
     } finally {
@@ -155,7 +157,7 @@ export function unrolledAdjoint(
     outputs,
     run: (inputs, context) => atOnce(run(inputs, context), NEEDS_VALUES),
     gradually: run,
-    vjp: (call) => sweepVjp(system, recorded, wanted, keepEvery, call),
+    vjp: (call) => sweepVjp(iterations, wanted, call),
     dispose: () => {
       sessions.dispose();
       system.dispose();
@@ -164,22 +166,28 @@ export function unrolledAdjoint(
 }
 
 /** (u0, statistics, ...operands) -> the state after as many iterations as the statistics say. */
-function iterations(system: System, recorded: Recorded, keepEvery: number): Primitive {
-  const open = (session: Session): { session: Session; statistics: Cell; run: () => Loop<Cell> } => {
+function iterated(iterations: Iterations): Primitive {
+  const { system, recorded, rows } = iterations;
+  const { copies } = recorded;
+  const open = (session: Session): { session: Session; clock: Clock; run: () => Loop<Cell> } => {
     const { ws } = session;
-    const places = (): Cell[] => Array.from({ length: recorded.copies }, () => session.cell());
+    const places = (): Cell[] => Array.from({ length: copies }, () => session.cell());
     const [state, next] = [places(), places()];
-    const statistics = ws.slot([BEST_AT + 1], 'int32');
+    const clock = new Clock(ws, iterations);
     const load = state.map((cell) => session.loader(cell));
-    const advance = session.step('advance', state, next, (own, maps) => recorded.advance(own, maps));
+    const advance = session.step('advance', [...state, ...clock.cells], next, (own, maps) => {
+      const before = own.slice(0, copies);
+      return moved(before, recorded.advance(before, maps), own.slice(copies), rows);
+    });
     return {
       session,
-      statistics,
+      clock,
       *run(): Loop<Cell> {
         session.epoch++;
-        const { [BEST_AT]: steps } = ws.immediate ? ws.read(statistics) : yield statistics;
+        const steps = yield* clock.steps();
         for (const step of load) step.run();
         for (let k = 0; k < steps; k++) {
+          clock.set(k);
           advance.run();
           state.forEach((cell, i) => { ws.swap(cell, next[i]); }); // prettier-ignore
         }
@@ -189,14 +197,14 @@ function iterations(system: System, recorded: Recorded, keepEvery: number): Prim
   };
   const sessions = sessionsOf(system, open);
   function* run([u0, statistics, ...operands]: readonly Buffer[], context: RunContext): Gradual<Buffer[]> {
-    const iteration = sessions.acquire(context);
-    const { ws } = iteration.session;
+    const opened = sessions.acquire(context);
+    const { ws } = opened.session;
     try {
-      bindAll(iteration.session, u0, operands);
-      ws.bind(iteration.statistics, statistics);
-      return [ws.copy(yield* reading(ws, iteration.run()))];
+      bindAll(opened.session, u0, operands);
+      ws.bind(opened.clock.statistics, statistics);
+      return [ws.copy(yield* reading(ws, opened.run()))];
     } finally {
-      sessions.release(iteration);
+      sessions.release(opened);
     }
   }
   return {
@@ -207,7 +215,7 @@ function iterations(system: System, recorded: Recorded, keepEvery: number): Prim
     vjp: ({ inputs: [u0, statistics, ...operands], dys: [dy], needed: [startNeeded, , ...needed] }) => {
       if (dy === null) return [null, null, ...operands.map(() => null)];
       const point = [u0, ...operands];
-      const [du0, ...rest] = unrolledDerivative(system, recorded, point, dy, statistics, [startNeeded, ...needed], keepEvery); // prettier-ignore
+      const [du0, ...rest] = unrolledDerivative(iterations, point, dy, statistics, [startNeeded, ...needed]);
       return [du0, null, ...rest];
     },
     dispose: () => {
@@ -219,10 +227,8 @@ function iterations(system: System, recorded: Recorded, keepEvery: number): Prim
 
 /** Cotangents of the inputs (u0, dy, statistics, ...operands) of a sweep. */
 function sweepVjp(
-  system: System,
-  recorded: Recorded,
+  iterations: Iterations,
   wanted: readonly number[],
-  keepEvery: number,
   { inputs: [u0, dy, statistics, ...operands], dys: [seed, ...seeds], needed }: VjpCall,
 ): (Tensor | null)[] {
   const trace = currentTrace() as Trace;
@@ -233,7 +239,7 @@ function sweepVjp(
     if (x.dtype !== 'float32') return [];
     return [seeds[wanted.indexOf(i)] ?? tf.zeros(x.shape)];
   });
-  const both = trace.primitive(iterations(system.tangent(), recorded, keepEvery), [
+  const both = trace.primitive(iterated(tangentOf(iterations)), [
     tf.stack([start, seed ?? tf.zeros(start.shape)]),
     statistics,
     ...given,
@@ -248,22 +254,15 @@ function sweepVjp(
 
 /** Record the adjoint: cotangents of (u0, ...operands). */
 export function unrolledDerivative(
-  system: System,
-  recorded: Recorded,
+  iterations: Iterations,
   [u0, ...operands]: readonly Tensor[],
   dy: Tensor,
   statistics: Tensor,
   needed: readonly boolean[],
-  keepEvery: number,
 ): (Tensor | null)[] {
   const wanted = operands.flatMap((x, i) => (needed[i + 1] && x.dtype === 'float32' ? [i] : []));
   const trace = currentTrace() as Trace;
-  const [du0, ...grads] = trace.primitive(unrolledAdjoint(system, recorded, wanted, keepEvery), [
-    u0,
-    dy,
-    statistics,
-    ...operands,
-  ]);
+  const [du0, ...grads] = trace.primitive(unrolledAdjoint(iterations, wanted), [u0, dy, statistics, ...operands]);
   const result: (Tensor | null)[] = [du0, ...operands.map(() => null)];
   wanted.forEach((i, j) => (result[i + 1] = grads[j]));
   return result;

@@ -76,6 +76,7 @@ export class Team {
    * @param size - How many threads, the main one included.
    * @param worth - Nanoseconds of one thread from which on a kernel is worth sharing out.
    * @param warn - Told once when workers have ended.
+   * @param silence - Milliseconds to wait for a sign of life.
    */
   constructor(
     memory: WebAssembly.Memory,
@@ -84,6 +85,7 @@ export class Team {
     private readonly warn = (message: string): void => {
       console.warn(message);
     },
+    private readonly silence = SILENCE,
   ) {
     const threads = (this.threads = builtin('worker_threads') as WorkerThreads);
     this.control = new Int32Array(memory.buffer, 0, WORDS.end);
@@ -212,7 +214,7 @@ export class Team {
         Atomics.add(control, WORDS.asked, 1);
         Atomics.notify(control, WORDS.asked);
         silentSince = now;
-      } else if (now - silentSince > SILENCE) {
+      } else if (now - silentSince > this.silence) {
         const message = `worker thread ${index + 1} and its supervisor give no sign of life (program ${control[WORDS.program]}, job ${control[WORDS.job]})`; // prettier-ignore
         this.leave(message);
         throw new Error(message);

@@ -408,6 +408,42 @@ describe('other gradients of a fixed point', () => {
     });
   }
 
+  for (const algorithm of [picard(), reversible()]) {
+    it(`unrolled derivatives of an independent batch are those of its rows alone: ${algorithm.name}`, () => {
+      tf.tidy(() => {
+        const { w, b, x } = parameters();
+        const u0 = tf.mul(weights(), 0.1);
+        const options = { abstol: 3e-2, reltol: 0, norm: 'l2', adjoint: unrolled({ keepEvery: 2 }) } as const;
+        // Rows that take different numbers of iterations.
+        const scale = constant([[1], [0.5], [0]]);
+        type All = Parameters & { s: Tensor };
+        const scaled = (q: All): Parameters => ({ ...q, x: tf.mul(q.x, scale), w: q.w, b: tf.mul(q.b, 0.1) });
+        const square = (u: Tensor, c: Tensor): Tensor => tf.sum(tf.mul(c, tf.square(u)));
+        const together = (q: All): Tensor => {
+          const problem = fixedPointProblem(map, q.s, scaled(q));
+          const { u } = solve(problem, algorithm, { ...options, batch: 'independent', along: (p: Parameters) => p.x });
+          return square(u, weights());
+        };
+        const alone = (q: All): Tensor => {
+          const { w, b, x } = scaled(q);
+          const row = (t: Tensor, i: number): Tensor => tf.slice(t, [i, 0], [1, N]);
+          const rows = [0, 1, 2].map((i) => solve(fixedPointProblem(map, row(q.s, i), { w, b, x: row(x, i) }), algorithm, options).u);
+          return tf.addN(rows.map((u, i) => square(u, row(weights(), i))));
+        };
+        const all = { w, b, x, s: u0 };
+        const { samples } = solve(fixedPointProblem(map, u0, scaled(all)), algorithm, { ...options, batch: 'independent', along: (p: Parameters) => p.x });
+        expect(new Set(samples.map(({ iterations }) => iterations)).size, 'different numbers').to.be.above(1);
+        const close = { rtol: tolerance({ float32: 1e-4, float64: 1e-11 }), atol: tolerance({ float32: 1e-4, float64: 1e-12 }) };
+        const along = { w: tf.cos(w), b: tf.cos(b), x: tf.cos(x), s: tf.sin(u0) };
+        const [one, other] = [together, alone].map((f) => ({ first: grad(f)(all), second: hvp(f, [all], [along])[0] }));
+        for (const field of [...NAMES, 's'] as const) {
+          expectClose(one.first[field], other.first[field], close, `first, ${field}`);
+          expectClose(one.second[field], other.second[field], close, `second, ${field}`);
+        }
+      });
+    }); // prettier-ignore
+  }
+
   it('third derivatives of unrolled iterations are those of what was computed; tight ones those of the fixed point', () => {
     tf.tidy(() => {
       const p = parameters();

@@ -3,6 +3,7 @@ import { describe, it } from 'mocha';
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Worker } from 'node:worker_threads';
 import {
   I32,
   i32,
@@ -36,11 +37,11 @@ interface Fixture {
   readonly warnings: string[];
 }
 
-function withTeam(size: number, use: (fixture: Fixture) => void): void {
+function withTeam(size: number, use: (fixture: Fixture) => void, silence?: number): void {
   const heap = new Heap();
   heap.move(true);
   const warnings: string[] = [];
-  const team = new Team(heap.memory, size, 0, (message) => warnings.push(message));
+  const team = new Team(heap.memory, size, 0, (message) => warnings.push(message), silence);
   try {
     use({ heap, team, warnings });
   } finally {
@@ -274,6 +275,33 @@ describe('a team of threads', function () {
       expect(own).to.have.length(1);
       expect(warnings).to.have.length(0);
     });
+  });
+
+  it('throws when nobody is left to watch a worker, and goes on alone', () => {
+    withTeam(
+      2,
+      (fixture) => {
+        const { team, warnings } = fixture;
+        const { row, isBegun } = rowOf(fixture, 4);
+        const program = team.program(holding(row, NEVER), [{ parts: 4, cost: 1, isRepeatable: true }]);
+        const own: number[] = [];
+        program.link({
+          job0: (part: number) => {
+            own.push(part);
+            for (const end = performance.now() + PATIENCE; !isBegun() && performance.now() < end;);
+            void (team as unknown as { supervisor: Worker }).supervisor.terminate();
+          },
+        });
+        const message = /worker thread 1 and its supervisor give no sign of life \(program 0, job 0\)/;
+        expect(() => { program.parallel(0); }).to.throw(message); // prettier-ignore
+        expect(warnings).to.have.length(1);
+        expect(warnings[0]).to.match(message);
+        own.length = 0;
+        program.parallel(0);
+        expect(own).to.deep.equal([0, 1, 2, 3]);
+      },
+      1,
+    );
   });
 
   it('computes alone when it has ended', () => {

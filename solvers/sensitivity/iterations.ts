@@ -1,7 +1,7 @@
 /**
  * The iterations of a solve as a loop that can be run again: how many there were, and which rows of an independent batch took part in each.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../../src/core/tree.js';
 import type { Cell, Loop, Workspace } from '../../src/graph/workspace.js';
 import type { Recorded } from '../nonlinear/algorithm.js';

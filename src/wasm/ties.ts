@@ -2,7 +2,7 @@
  * What ties a buffer to others: some that are complex are two, some have their numbers in another. Memory goes when the last that
  * needs it is gone.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Numbers } from './backend-values.js';
 import type { Heap } from './heap.js';
 

@@ -38,7 +38,7 @@ const lonelyAxes = (labels: string, elsewhere: string): number[] =>
 export function einsumPlan(equation: string, shapes: readonly (readonly number[])[]): EinsumPlan {
   const text = equation.replace(/\s/g, '');
   const { allDims, idDims } = tf.backend_util.decodeEinsumEquation(text, shapes.length);
-  tf.backend_util.checkEinsumDimSizes(allDims.length, idDims, shapes.map((shape) => ({ shape }) as tf.Tensor)); // prettier-ignore
+  tf.backend_util.checkEinsumDimSizes(allDims.length, idDims, shapes.map((shape) => ({ shape })) as unknown as tf.Tensor[]); // prettier-ignore
   const [operands, out] = text.split('->');
   const sizes = new Map<string, number>();
   const given = operands.split(',');

@@ -16,7 +16,8 @@ describe('the examples on WebGPU', () => {
       expect(Object.keys(here.files)).to.have.members(['png', 'safetensors', 'svg'].map((end) => `${name}.${end}`));
       const expected = finalLosses(await runExample(name, [...options, '--backend', 'nullcline']));
       expect(expected.length).to.be.greaterThan(0);
-      expectClose(finalLosses(here), expected, { rtol: 2e-3 }, name);
+      // A step that is accepted here and rejected there moves the solution within its tolerance, and Adam what it learns by a little more.
+      expectClose(finalLosses(here), expected, { rtol: 5e-3 }, name);
     });
   }
 });

@@ -34,6 +34,7 @@ export default tseslint.config(
     rules: {
       // Its core is all that is used here, and loads in a quarter of the time.
       'no-restricted-imports': ['error', { paths: [{ name: '@tensorflow/tfjs', message: 'Import @tensorflow/tfjs-core.' }] }], // prettier-ignore
+      'no-restricted-globals': ['error', { name: 'process', message: 'Browsers have none: see src/core/host.ts.' }],
     },
   },
   {

@@ -72,7 +72,7 @@ const AIM = 0.25;
  *     h = (0.25 / (constant d1 lambda^(order-1)))^(1/order),    lambda = max(d2 / d1, d1 / d0)
  *
  * The rate of the state itself, `d1 / d0`, keeps a slope that happens not to change at first from being trusted; and no
- * step goes further than the slope needs to move the state by its own size. Where the slope is nothing, what is left is
+ * step goes further than the slope needs to move the state by its own size, or, where the state is nothing, than a hundred probes. Where the slope is nothing, what is left is
  * `(0.01 / d2)^(1/order)` (E. Hairer, S. P. Norsett, G. Wanner, Solving Ordinary Differential Equations I, II.4), whose unit is
  * that of 1.
  *
@@ -93,5 +93,5 @@ export function startingStep(h0: number, d0: number, d1: number, d2: number, { o
   // Single precision may not hold the square of d1.
   const rate = d1 === Infinity ? Infinity : Math.max(d2 / d1, own);
   const h = (AIM / (constant * d1 * rate ** (order - 1))) ** (1 / order);
-  return own === 0 ? h : Math.min(h, 1 / own);
+  return Math.min(h, own === 0 ? 100 * h0 : 1 / own);
 }

@@ -35,6 +35,8 @@ const schema = z
     }); // prettier-ignore
     if (!near(sum(b), 1)) problem(['b'], 'weights that sum to 1');
     if (e !== undefined && !near(sum(e) + 1, 1)) problem(['e'], 'weights that sum to 0');
+    if (e?.every((x) => x === 0) === true)
+      problem(['e'], 'at least one weight that is not 0; leave e out for fixed steps');
     const last = a.at(-1) ?? [];
     if (fsal && !(c.at(-1) === 1 && b.at(-1) === 0 && last.every((x, i) => near(x, b[i])))) {
       problem(['fsal'], 'a method whose last stage is evaluated at the new state (its row of a equals b, its c is 1)');

@@ -62,14 +62,16 @@ export interface ErrorTerm {
 export function errorTerm({ a, c, e = [] }: Tableau): ErrorTerm {
   let linear = c.map(() => 1);
   let quadrature = c.map(() => 1);
-  for (let order = 1; order <= c.length; order++) {
+  const constants = c.map((_, i) => {
     const constant = Math.max(Math.abs(dot(e, linear)), Math.abs(dot(e, quadrature)));
-    // Coefficients are rounded to 1e-16; a leading term of 1e-10 and less would not be an estimate.
-    if (constant > 1e-10) return { order, constant };
-    linear = c.map((_, i) => dot(a[i] ?? [], linear));
-    quadrature = quadrature.map((q, i) => (q * c[i]) / order);
-  }
-  return { order: c.length, constant: 1 };
+    linear = c.map((__, k) => dot(a[k] ?? [], linear));
+    quadrature = quadrature.map((q, k) => (q * c[k]) / (i + 1));
+    return constant;
+  });
+  // Less is what is left of a term by the rounding of coefficients, which may have been typed with few digits.
+  const least = 1e-6 * Math.max(...constants);
+  const first = constants.findIndex((constant) => constant > least);
+  return first < 0 ? { order: c.length, constant: 1 } : { order: first + 1, constant: constants[first] };
 }
 
 const dot = (x: readonly number[], y: readonly number[]): number => x.reduce((sum, v, i) => sum + v * y[i], 0);

@@ -150,6 +150,9 @@ export function compile<A extends unknown[], R>(
   };
   return Object.assign(compiled, {
     async: async (...args: A): Promise<R> => {
+      if (currentTrace() !== undefined) {
+        throw new TraceError('compiled.async cannot be part of a traced function; call the function itself there');
+      }
       const given = flattenArguments(args);
       const traced = lookUp(given, args);
       const { program, rebuild, nameOf } = traced;

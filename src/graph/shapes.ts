@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { findHostKernel } from '../core/host-kernel.js';
 import type { Attrs } from './engine.js';
 import { sizeOf, type Spec } from './graph.js';
-import { stridedSliceOf } from './strided-slice.js';
+import { sliceOf, stridedSliceOf } from './strided-slice.js';
 
 type Operand = Spec;
 type Rule = (inputs: readonly Operand[], attrs: Attrs) => Spec[];
@@ -93,9 +93,7 @@ const concat: Rule = (xs, { axis }) => {
 };
 
 const slice: Rule = ([x], attrs) => {
-  const given = { dataId: {}, shape: [...x.shape], dtype: x.dtype };
-  const [begin, size] = tf.slice_util.parseSliceParams(given, attrs.begin as number[], attrs.size as number[]);
-  tf.slice_util.assertParamsValid(given, begin, size);
+  const [, size] = sliceOf(x.shape, attrs);
   return [{ shape: size, dtype: x.dtype }];
 };
 

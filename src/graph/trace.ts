@@ -64,6 +64,8 @@ class ValueId {
 }
 
 export class Trace {
+  /** Tensors of this trace that `tf.keep` would have outlive it. */
+  private readonly kept: tf.Tensor[] = [];
   readonly nodes: Node[] = [];
   readonly inputs: Value[] = [];
   private readonly captures = new Map<tf.Tensor, Value>();
@@ -192,6 +194,8 @@ export class Trace {
       engine.state.gradientDepth = gradientDepth;
       engine.backendName = backendName;
       engine.backendInstance = backendInstance;
+      // What was kept has no value: whoever uses it afterwards is told that it is gone.
+      for (const tensor of this.kept.splice(0)) tensor.dispose();
     }
   }
 
@@ -210,9 +214,14 @@ export class Trace {
     const engine = engineInternals();
     const dispose = engine.disposeTensor.bind(engine);
     const [read, readSync] = [engine.read.bind(engine), engine.readSync.bind(engine)];
+    const keep = tf.engine().keep.bind(tf.engine());
     return {
       read: async (dataId: object) => (dataId instanceof ValueId ? this.unread(dataId) : read(dataId)),
       readSync: (dataId: object) => (dataId instanceof ValueId ? this.unread(dataId) : readSync(dataId)),
+      keep: (tensor: tf.Tensor) => {
+        if (tensor.dataId instanceof ValueId) this.kept.push(tensor);
+        return keep(tensor);
+      },
       // tfjs changes a variable by disposing of what it holds first: too late to refuse afterwards.
       makeVariable: () => {
         throw impure('created');
@@ -283,6 +292,7 @@ const OVERRIDDEN = [
   'disposeTensor',
   'read',
   'readSync',
+  'keep',
 ] as const;
 
 /** Kernels whose op takes a list of outputs even when there is one. */

@@ -6,7 +6,7 @@ import { sizeOf, type Node, type Value } from '../graph/graph.js';
 import { kindOf } from './elementwise.js';
 import { constant } from './emit/terms.js';
 import type { Planner } from './steps.js';
-import { stridedSliceOf } from '../graph/strided-slice.js';
+import { sliceOf, stridedSliceOf } from '../graph/strided-slice.js';
 import { reshapeView, reverseView, rowMajor, sliceView, transposeView, whole, type View } from './views.js';
 
 /** Plans the node; false where it cannot. */
@@ -92,15 +92,7 @@ const split: Arrangement = (planner, node) => {
   return true;
 };
 
-const slice = viewed((view, node) => {
-  const given = { shape: [...view.shape], rank: view.shape.length } as unknown as tf.Tensor;
-  const [begin, size] = tf.slice_util.parseSliceParams(
-    given,
-    node.attrs.begin as number[],
-    node.attrs.size as number[],
-  );
-  return sliceView(view, begin, size);
-});
+const slice = viewed((view, node) => sliceView(view, ...sliceOf(view.shape, node.attrs)));
 
 const pad: Arrangement = (planner, node) => {
   if (!movable(node)) return false;

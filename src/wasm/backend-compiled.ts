@@ -9,6 +9,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { sizeOf, INPUT, makeNode, type Graph, type Value } from '../graph/graph.js';
 import type { Executable, Executor } from '../graph/executor.js';
 import { lonely } from '../graph/primitive.js';
+import { attributeText } from '../graph/structure.js';
 import { inferShapes } from '../graph/shapes.js';
 import type { NullclineBackend } from './backend.js';
 import { kindOf } from './elementwise.js';
@@ -112,9 +113,19 @@ export class CompiledKernels {
     inputs: readonly tf.TensorInfo[],
     attrs: Readonly<Record<string, unknown>>,
   ): tf.TensorInfo {
-    const key = `${name} ${names.join()} ${inputs.map(({ shape, dtype }) => dtype + shape.join('x')).join()} ${JSON.stringify(attrs)}`;
+    const attributes = attributeText(attrs);
+    const key = `${name} ${names.join()} ${inputs.map(({ shape, dtype }) => dtype + shape.join('x')).join()} ${attributes}`;
     this.running = true;
     try {
+      if (attributes === null) {
+        // Attributes that no text tells apart: a program for this once.
+        const once = this.executor.prepare(oneNode(name, names, inputs, attrs), backend, this.backendName);
+        try {
+          return once.run(inputs, [], lonely(backend, this.backendName))[0];
+        } finally {
+          once.dispose();
+        }
+      }
       let program = this.programs.get(key);
       this.programs.delete(key);
       program ??= this.executor.prepare(oneNode(name, names, inputs, attrs), backend, this.backendName);

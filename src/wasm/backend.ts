@@ -181,6 +181,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     entry.refCount = refCount;
     this.data.set(dataId, entry);
     this.countFloats(entry, refCount);
+    this.countParts(entry, -1);
     this.made?.push(dataId);
   }
 
@@ -228,6 +229,7 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     if (!force && entry.refCount > 0) return false;
     this.data.delete(dataId);
     if (entry.refCount > 0) this.countFloats(entry, -entry.refCount);
+    this.countParts(entry, 1);
     letGo(entry, this.heap);
     const { ties } = entry;
     if (ties === undefined) return true;
@@ -355,9 +357,15 @@ export class NullclineBackend extends tf.KernelBackend implements Owner {
     if (entry.dtype === 'float32') this.floats += tensors * entry.length;
   }
 
+  /** The two parts of a complex buffer are no tensors: tfjs counts nothing for them. */
+  private countParts(entry: Entry, sign: 1 | -1): void {
+    if (entry.dtype === 'complex64') this.floats += sign * 2 * entry.length;
+  }
+
   private add(entry: StoredEntry): StoredEntry {
     this.data.set(entry, entry);
     this.countFloats(entry, 1);
+    this.countParts(entry, -1);
     this.made?.push(entry);
     return entry;
   }

@@ -122,11 +122,14 @@ const fused = (forward: string): Lowering =>
   });
 
 /** Numbers at equal distances: known when the program is made. */
-const evenly = (distance: (attrs: Attrs, n: number) => number): Lowering =>
+const evenly = (distance: (attrs: Attrs, n: number) => number, end?: (attrs: Attrs) => number): Lowering =>
   by((make, _, { attrs, outputs: [{ shape, dtype }] }) => {
     if (dtype === 'bool') return undefined;
-    const step = distance(attrs, shape[0]);
-    return make.constant(countTo(shape[0], (i) => (attrs.start as number) + i * step), shape, dtype); // prettier-ignore
+    const [n] = shape;
+    const step = distance(attrs, n);
+    const at = (i: number): number => (attrs.start as number) + i * step;
+    // The end itself, but for the rounding of the step.
+    return make.constant(countTo(n, (i) => (end !== undefined && i > 0 && i === n - 1 ? end(attrs) : at(i))), shape, dtype); // prettier-ignore
   });
 
 /** Seen in another shape, its axes in another order, and in a third shape. */
@@ -241,7 +244,13 @@ export const MORE_LOWERINGS: ReadonlyMap<string, Lowering> = new Map<string, Low
     'Range',
     evenly(({ start, stop, step }) => ((stop as number) < (start as number) && step === 1 ? -1 : (step as number))),
   ],
-  ['LinSpace', evenly(({ start, stop }, n) => ((stop as number) - (start as number)) / Math.max(n - 1, 1))],
+  [
+    'LinSpace',
+    evenly(
+      ({ start, stop }, n) => ((stop as number) - (start as number)) / Math.max(n - 1, 1),
+      ({ stop }) => stop as number,
+    ),
+  ],
   ['FusedBatchNorm', batchNorm],
   ['FusedConv2D', fused('Conv2D')],
   ['FusedDepthwiseConv2D', fused('DepthwiseConv2dNative')],

@@ -233,6 +233,7 @@ export class CompiledGraph {
     const at = this.table / 4;
     const pointers = Array.from(
       this.backend.heap.i32.subarray(at, at + inputCount + capturedCount + this.outputs.length),
+      (pointer) => pointer >>> 0, // beyond 2 GiB an address is a negative integer
     );
     this.runStages({ inputs: [], captured: [], pointers, context, primitives: this.primitives });
   }

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { compile } from '../../src/graph/compile.js';
+import { TraceError } from '../../src/graph/trace.js';
 import { grad, hvp, jacobian, jvp, stopGradient, valueAndGrad, vjp } from '../../src/graph/transform.js';
 
 type Tensor = tf.Tensor;
@@ -141,7 +142,7 @@ describe('memory', () => {
     expect(tf.memory().numTensors).to.equal(before);
   });
 
-  it('a tensor that is kept while a function is traced was never counted, and may be disposed of afterwards', () => {
+  it('a tensor that is kept while a function is traced was never counted, and is gone afterwards', () => {
     const before = held();
     const kept: Tensor[] = [];
     const doubled = compile((y: Tensor) => {
@@ -150,6 +151,8 @@ describe('memory', () => {
     });
     doubled(x).dispose();
     expect(kept).to.have.length(1);
+    expect(() => kept[0].dataSync()).to.throw('disposed');
+    expect(() => compile((y: Tensor) => tf.add(y, kept[0]))(x)).to.throw(TraceError, /disposed tensor/);
     kept[0].dispose();
     doubled.dispose();
     expect(held()).to.deep.equal(before);

@@ -129,6 +129,48 @@ for (const [name, tolerance] of [
       expect(counts()).to.deep.equal(was);
     });
 
+    it('a slice that begins outside is an error, and a fraction is cut off, as on cpu', () => {
+      tf.tidy(() => {
+        const x = tf.range(0, 20_000);
+        const cut = compile((y: tf.Tensor) => tf.slice(y, [7.5], [3]));
+        expect(() => tf.slice(x, [-4096], [4])).to.throw(
+          'slice: begin[0] is -4096; expected an integer from 0 to 20000',
+        );
+        expect(() => compile((y: tf.Tensor) => tf.slice(y, [-4096], [4]))(x)).to.throw('slice: begin[0] is -4096');
+        expect(() => tf.batchToSpaceND(tf.reshape(tf.range(0, 64), [4, 4, 4, 1]), [2, 2], [[-2, 0], [0, 0]])).to.throw(RangeError, /begin/); // prettier-ignore
+        for (const y of [tf.slice(x, [7.5], [3]), cut(x)]) expect(Array.from(y.dataSync())).to.deep.equal([7, 8, 9]);
+        expect(Array.from(tf.slice(x, [10_000.5], [9999]).dataSync().subarray(0, 2))).to.deep.equal([10_000, 10_001]);
+        expect(Array.from(tf.stridedSlice(tf.tensor1d([1, 2, 3, 4, 5]), [0.5], [3.5], [1]).dataSync())).to.deep.equal([1, 2, 3]); // prettier-ignore
+        cut.dispose();
+      });
+    });
+
+    it('counts refuse a scalar and unique an axis that is not there, as on cpu', () => {
+      tf.tidy(() => {
+        expect(Array.from(tf.bincount(tf.scalar(1, 'int32') as unknown as tf.Tensor1D, [], 3).dataSync())).to.deep.equal([0, 1, 0]); // prettier-ignore
+        expect(() => tf.unique(tf.tensor1d([3, 1, 3]), 5)).to.throw(/axis/);
+        expect(() => tf.tile(tf.ones([2, 2]), [-1, -1])).to.throw(/positive/);
+      });
+    });
+
+    it('attributes without JSON have programs of their own', () => {
+      tf.tidy(() => {
+        const [a, b] = [tf.ones<tf.Rank.R2>([100, 100]), tf.fill<tf.Rank.R2>([100, 100], -1)];
+        const found = [-Infinity, Infinity, NaN].map((leakyreluAlpha) => tf.fused.matMul({ a, b, activation: 'leakyrelu', leakyreluAlpha }).dataSync()[0]); // prettier-ignore
+        expect(found).to.deep.equal([Infinity, -Infinity, NaN]);
+      });
+    });
+
+    it('a complex tensor counts what its parts are told to count', () => {
+      const before = tf.memory().numBytes;
+      const z = tf.tidy(() => tf.complex(tf.zeros([1000]), tf.zeros([1000])));
+      const with2 = tf.memory().numBytes;
+      const copy = z.clone();
+      expect(with2 - before, 'tfjs counts nothing for complex tensors').to.equal(0);
+      tf.dispose([z, copy]);
+      expect(tf.memory().numBytes).to.equal(before);
+    });
+
     it('what is replaced stays what it was for whoever holds it', () => {
       tf.tidy(() => {
         const x = tf.tensor1d([1, 2, 3]);
@@ -173,6 +215,10 @@ for (const [name, tolerance] of [
         const [down, even] = f(tf.zeros([5]));
         expect(Array.from(down.dataSync())).to.deep.equal([5, 4, 3, 2, 1]);
         expect(Array.from(even.dataSync())).to.deep.equal(Array.from(tf.linspace(0, 1, 5).dataSync()));
+      });
+      tf.tidy(() => {
+        for (let n = 2; n < 120; n++) expect(tf.linspace(0, 1, n).dataSync()[n - 1], `the end of ${n}`).to.equal(1);
+        expect(compile((x: tf.Tensor) => tf.add(x, tf.linspace(0, 1, 50)))(tf.scalar(0)).dataSync()[49]).to.equal(1);
       });
       f.dispose();
     });

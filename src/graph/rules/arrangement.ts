@@ -3,6 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Attrs } from '../engine.js';
+import { sliceOf } from '../strided-slice.js';
 import type { Rule, RuleTable } from './rule.js';
 import { byParts, dilated, kernel, linear, reshaped, through, unbroadcast, type Inputs, type Tensor } from './tools.js';
 
@@ -48,7 +49,7 @@ const pack: Rule = ({ inputs, dys: [dy], attrs }) => {
 
 const slice: Rule = ({ inputs: { x }, dys: [dy], attrs }) => ({
   x: () => {
-    const [begin] = tf.slice_util.parseSliceParams(x, attrs.begin as number[], attrs.size as number[]);
+    const [begin] = sliceOf(x.shape, attrs);
     return padded(dy, begin, x.shape);
   },
 });

@@ -127,8 +127,9 @@ const oneHot: EagerKernel = ({ backend, inputs: { indices }, attrs }) => {
 };
 
 /** The elements of a vector in the order in which they first occur, and of each element its place there. */
-const unique: ManyKernel = ({ backend, inputs: { x } }) => {
+const unique: ManyKernel = ({ backend, inputs: { x }, attrs }) => {
   if (x === undefined || x.shape.length !== 1 || (x.dtype !== 'float32' && x.dtype !== 'int32')) return undefined;
+  axesOf(attrs.axis as number, x.shape); // an error where there is no such axis
   const [n] = x.shape;
   const from = backend.pointerOf(x.dataId, x.dtype) / bytesOf(backend, x.dtype);
   const indices = backend.adopt(backend.allocateFor(n, 'int32'), [n], 'int32');

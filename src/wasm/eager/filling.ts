@@ -59,25 +59,30 @@ const like =
   ({ backend, inputs: { x } }) =>
     x && filled(backend, x.shape, x.dtype, value);
 
-/** Numbers at equal distances, each of them right: adding up steps, as tfjs does, adds up what they are rounded by. */
+/**
+ * Numbers at equal distances, the last one exactly `end` where that is given. Adding up steps, as tfjs does, would add up what
+ * they are rounded by.
+ */
 function progression(
   backend: NullclineBackend,
   n: number,
   dtype: tf.DataType,
   start: number,
   step: number,
+  end?: number,
 ): tf.TensorInfo | undefined {
   if (!(n > 0) || (dtype !== 'float32' && dtype !== 'int32')) return undefined;
   const out = backend.allocateFor(n, dtype);
   const values = backend.elements(dtype);
   const first = out / bytesOf(backend, dtype);
   for (let i = 0; i < n; i++) values[first + i] = start + i * step;
+  if (end !== undefined && n > 1) values[first + n - 1] = end; // but for the rounding of the step
   return backend.adopt(out, [n], dtype);
 }
 
 const linSpace: EagerKernel = ({ backend, attrs }) => {
   const { start, stop, num } = attrs as Readonly<Record<'start' | 'stop' | 'num', number>>;
-  return progression(backend, num, 'float32', start, (stop - start) / Math.max(num - 1, 1));
+  return progression(backend, num, 'float32', start, (stop - start) / Math.max(num - 1, 1), stop);
 };
 
 const range: EagerKernel = ({ backend, attrs }) => {

@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { NullclineBackend } from '../backend.js';
 import { i32, i32add, i32load, i32mul, localExpr, type Body, type Expr } from '../emit/assembler.js';
-import { stridedSliceOf } from '../../graph/strided-slice.js';
+import { sliceOf, stridedSliceOf } from '../../graph/strided-slice.js';
 import { axesOf } from './axes.js';
 import { block, bytesOf, element, inPlace, isRow, movable, move, rowMajor, SHORT } from './copy.js';
 import { CodeCache, sizeOf, type EagerKernel } from './eager.js';
@@ -78,9 +78,7 @@ const transpose: EagerKernel = ({ backend, inputs: { x }, attrs }) => {
 
 const slice: EagerKernel = ({ backend, inputs: { x }, attrs }) => {
   if (!movable(x)) return undefined;
-  const given = { shape: x.shape, rank: x.shape.length } as unknown as tf.Tensor;
-  const [begin, size] = tf.slice_util.parseSliceParams(given, attrs.begin as number[], attrs.size as number[]);
-  tf.slice_util.assertParamsValid(given, begin, size);
+  const [begin, size] = sliceOf(x.shape, attrs);
   const strides = rowMajor(x.shape);
   return rearranged(backend, x, size, size, strides, begin.reduce((n, b, i) => n + b * strides[i], 0)); // prettier-ignore
 };
@@ -104,7 +102,7 @@ const reverse: EagerKernel = ({ backend, inputs: { x }, attrs }) => {
 
 const tile: EagerKernel = ({ backend, inputs: { x }, attrs }) => {
   const reps = attrs.reps as number[];
-  if (!movable(x) || reps.length !== x.shape.length) return undefined;
+  if (!movable(x) || reps.length !== x.shape.length || reps.some((n) => n < 0)) return undefined;
   const strides = rowMajor(x.shape);
   const shape: number[] = [];
   const sizes: number[] = [];

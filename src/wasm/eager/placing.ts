@@ -146,7 +146,7 @@ const searchSorted: EagerKernel = ({ backend, inputs: { sortedSequence: sorted, 
 /** How often each number up to `size` occurs in each row, or the sum of the weights there. */
 const bincount: EagerKernel = ({ backend, inputs: { x, weights }, attrs }) => {
   const size = attrs.size as number;
-  if (x?.dtype !== 'int32' || x.shape.length > 2 || !(size > 0)) return undefined;
+  if (x?.dtype !== 'int32' || x.shape.length === 0 || x.shape.length > 2 || !(size > 0)) return undefined;
   if (weights?.dtype !== 'float32' && weights?.dtype !== 'int32') return undefined;
   const n = sizeOf(x.shape);
   const isWeighted = sizeOf(weights.shape) > 0;

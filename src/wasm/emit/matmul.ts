@@ -77,13 +77,13 @@ const BLOCK_BYTES = 131_072;
 const CALL_FROM = 16;
 
 /**
- * Terms of the sum in one round of the loop of a large tile, and whether its rows have pointers of their own. Between terms
+ * Terms of the sum in one round of the loop of a large tile, and whether rows have pointers of their own. Between terms
  * stands a fence: without, V8 keeps more values than there are registers, and 41 GFLOP/s become 27. With B in panels six
  * terms make 49 of 46 GFLOP/s; read in leaps, B misses the innermost cache, and more than two make it slower.
  */
 const UNROLLED = {
-  panels: [Number(process.env.UN ?? 6), true],
-  strided: [Number(process.env.UN ?? 2), process.env.AP === '1'],
+  panels: [6, true],
+  strided: [2, false],
 } as const;
 
 type Move = readonly [pointer: number, elements: number];

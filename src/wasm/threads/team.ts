@@ -75,7 +75,7 @@ export class Team {
    * @param memory - Shared; its first page is the team's.
    * @param size - How many threads, the main one included.
    * @param worth - Nanoseconds of one thread from which on a kernel is worth sharing out.
-   * @param warn - Told once when workers have ended.
+   * @param warn - Told each time workers are found to have ended.
    * @param silence - Milliseconds to wait for a sign of life.
    */
   constructor(

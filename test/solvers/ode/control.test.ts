@@ -53,8 +53,8 @@ describe('step-size control', () => {
     });
 
     it('asks the slope alone where the state is nothing, and goes by the rule of Hairer where the slope is', () => {
-      expect(term.constant * 4e4 * 10 ** 4 * startingStep(1e-6, 0, 4e4, 4e5, term) ** 5).to.be.closeTo(0.25, 1e-14);
-      expect(startingStep(1e-6, 0, 4, 0, term)).to.equal(Infinity);
+      expect(term.constant * 4e4 * 10 ** 4 * startingStep(0.01, 0, 4e4, 4e5, term) ** 5).to.be.closeTo(0.25, 1e-14);
+      expect(startingStep(1e-6, 0, 4, 0, term), 'no further than a hundred probes').to.be.closeTo(1e-4, 1e-18);
       expect(startingStep(1e-6, 0, Infinity, Infinity, term)).to.equal(0);
       expect(startingStep(1e-6, 0, NaN, 1, term)).to.be.NaN;
       expect(startingStep(1e-3, 1, 1e-6, 10, term)).to.equal(0.1);
@@ -62,6 +62,13 @@ describe('step-size control', () => {
       expect(startingStep(1e-6, 0, 0, 0, term)).to.equal(1e-6);
       expect(startingStep(1e-3, 1, 1e-20, 0, term)).to.equal(1e-6);
     });
+  });
+
+  it('leading terms of weights that were typed with eight digits', () => {
+    const e = (BS3.e ?? []).map((x) => Number(x.toFixed(8)));
+    const { order, constant } = errorTerm({ ...BS3, e });
+    expect(order).to.equal(3);
+    expect(constant).to.be.closeTo(errorTerm(BS3).constant, 1e-7);
   });
 
   it('leading terms of error estimates: what one step of each method estimates for y` = y and y` = t^(k-1)', () => {

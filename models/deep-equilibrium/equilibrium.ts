@@ -2,6 +2,7 @@
  * A layer whose output is a fixed point of another layer: the one mechanism behind all deep equilibrium models.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { constant } from '../../src/core/constant.js';
 import { ravel } from '../../src/core/flatten.js';
 import { applyChild, type Layer } from '../../src/core/layer.js';
 import { defineLayer } from '../../src/core/print.js';
@@ -91,6 +92,23 @@ function flattened<Z extends Tree>(f: (z: Z) => Z, z: Z): [(v: Tensor) => Tensor
   return [(v) => ravel(f(unravel(v)))[0], vector];
 }
 
+/**
+ * NaN wherever the residual is not finite. A solver that meets no finite residual returns its start, which would pass for a result: a
+ * loss of it is finite while its gradients are not. `residual` is a scalar, or one for each row.
+ */
+function orNaN<Z extends Tree>(u: Z, residual: Tensor): Z {
+  const [zero, nan] = [constant(0), constant(NaN)];
+  const mark = tf.where(tf.isFinite(stopGradient(residual)), zero, nan);
+  return treeMap(u, (leaf) => {
+    const rows = mark.rank === 0 ? mark : tf.reshape(mark, [mark.size, ...leaf.shape.slice(1).fill(1)]);
+    return tf.add(leaf, rows);
+  });
+}
+
+/** The same with zeros in the place of NaN: the next solve can start there. */
+const asStart = <Z extends Tree>(z: Z): Z =>
+  treeMap(z, (leaf) => stopGradient(tf.where(tf.isFinite(leaf), leaf, tf.zerosLike(leaf))));
+
 export function equilibriumLayer<
   X,
   Z extends Tree,
@@ -149,8 +167,8 @@ export function equilibriumLayer<
       const failing = isLast ? {} : { throwOnFailure: false };
       const problem = fixedPointProblem(f, z, given);
       const { u, residual, statistics } = solve(problem, algorithm, { ...settings, ...along, ...failing, maxIters });
-      reached.push(u);
-      if (isLast) return { z: u, residual, statistics, states: states > 1 ? reached : [] };
+      reached.push(isLast ? orNaN(u, residual) : u);
+      if (isLast) return { z: reached[states - 1], residual, statistics, states: states > 1 ? reached : [] };
     }
   }
 
@@ -194,7 +212,7 @@ export function equilibriumLayer<
         },
         training: st.training,
         key: next,
-        previous: parsed.warmStart ? treeMap(z, (leaf) => stopGradient(leaf)) : null,
+        previous: parsed.warmStart ? asStart(z) : null,
       },
     ];
   }

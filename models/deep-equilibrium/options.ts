@@ -33,7 +33,10 @@ export interface EquilibriumOptions extends Omit<NonlinearOptions, 'along' | 'st
   readonly reltol?: number;
   /** Default 32. */
   readonly maxIters?: number;
-  /** Default false: what a solve reached is in the state, and training goes on. */
+  /**
+   * Default false: what a solve reached is in the state, and training goes on. Where the layer is not finite at the start of the solve
+   * (a row of an independent batch by itself), nothing was reached: the equilibrium is NaN.
+   */
   readonly throwOnFailure?: boolean;
   /** Shape of the equilibrium without the batch axis. Default: that of the input. */
   readonly shape?: readonly number[];

@@ -9,7 +9,9 @@ import { constant } from '../core/constant.js';
 import { flag, nonNegativeNumber, oneOf, parseOptions, positiveNumber, probability, z } from '../core/options.js';
 import { scopeNote } from '../core/scope.js';
 import type { Tensor } from '../core/tree.js';
-import { describe, isTensor } from '../core/value.js';
+import { describe, formatShape, isTensor } from '../core/value.js';
+import { readsAtOnce } from '../graph/buffer-workspace.js';
+import { currentTrace } from '../graph/trace.js';
 
 /** How the terms of a loss become one number. Default `'mean'`. */
 export type Reduction = 'mean' | 'sum';
@@ -33,7 +35,7 @@ const scalar = (f: () => Tensor): tf.Scalar => tf.tidy(f) as tf.Scalar;
 const sameShape = (a: Tensor, b: Tensor): boolean => a.rank === b.rank && a.shape.every((n, i) => n === b.shape[i]);
 
 /** A loss that broadcasts by accident gives a number that is wrong in silence: shapes must agree. */
-function check(where: string, prediction: unknown, target: unknown): void {
+function check(where: string, prediction: unknown, target: unknown, labels: boolean): void {
   if (!isTensor(prediction) || !isTensor(target)) {
     throw new TypeError(
       `${where}: expected two tensors, got ${describe(prediction)} and ${describe(target)}${scopeNote()}`,
@@ -43,8 +45,9 @@ function check(where: string, prediction: unknown, target: unknown): void {
     throw new TypeError(`${where}: the prediction must be float32, got ${describe(prediction)}${scopeNote()}`);
   }
   if (!sameShape(prediction, target)) {
+    const other = labels ? ` or int32 labels ${formatShape(prediction.shape.slice(0, -1))}` : '';
     throw new TypeError(
-      `${where}: prediction and target must have the same shape, got ${describe(prediction)} and ${describe(target)}${scopeNote()}`,
+      `${where}: prediction and target must have the same shape${other}, got ${describe(prediction)} and ${describe(target)}${scopeNote()}`,
     );
   }
 }
@@ -75,8 +78,8 @@ function loss<S extends z.ZodRawShape>(
   return (prediction, target, options) => {
     const parsed = parseOptions(schema, options, name) as z.output<z.ZodObject<S>> & { reduction: Reduction };
     return scalar(() => {
-      const given = labels ? asDistribution(prediction, target) : target;
-      check(name, prediction, given);
+      const given = labels ? asDistribution(name, prediction, target) : target;
+      check(name, prediction, given, labels);
       return reduce(term(prediction, floats(given), parsed), parsed.reduction);
     });
   };
@@ -96,11 +99,29 @@ export function genericLoss(term: (prediction: Tensor, target: Tensor) => Tensor
   return loss(name, {}, term);
 }
 
-/** Integer labels `[...samples]` as one-hot rows `[...samples, classes]`; anything else as it is. */
-function asDistribution(prediction: Tensor, target: Tensor): Tensor {
+/** Integer labels `[...samples]` as one-hot rows `[...samples, classes]`, NaN for what is no class; anything else as it is. */
+function asDistribution(where: string, prediction: Tensor, target: Tensor): Tensor {
   if (!isTensor(prediction) || !isTensor(target)) return target;
   if (target.dtype !== 'int32' || target.rank !== prediction.rank - 1) return target;
-  return tf.oneHot(target, prediction.shape[prediction.rank - 1]);
+  const classes = prediction.shape[prediction.rank - 1];
+  if (currentTrace() === undefined && readsAtOnce(tf.backend())) {
+    checkLabels(where, target, classes);
+    return tf.oneHot(target, classes);
+  }
+  const isClass = tf.logicalAnd(
+    tf.greaterEqual(target, tf.scalar(0, 'int32')),
+    tf.less(target, tf.scalar(classes, 'int32')),
+  );
+  return tf.add(tf.oneHot(target, classes), tf.expandDims(tf.where(isClass, constant(0), constant(NaN)), -1));
+}
+
+function checkLabels(where: string, labels: Tensor, classes: number): void {
+  const values = labels.dataSync();
+  const at = values.findIndex((label) => label < 0 || label >= classes);
+  if (at < 0) return;
+  const sample = tf.util.indexToLoc(at, labels.rank, tf.util.computeStrides(labels.shape));
+  const name = labels.rank === 1 ? ` of sample ${at}` : labels.rank === 0 ? '' : ` of sample ${formatShape(sample)}`;
+  throw new RangeError(`${where}: label ${values[at]}${name} is not in [0, ${classes - 1}]${scopeNote()}`);
 }
 
 const plus = (x: Tensor, a: number): Tensor => (a === 0 ? x : tf.add(x, constant(a)));
@@ -163,7 +184,8 @@ export interface CrossEntropyOptions extends LogarithmOptions {
 /**
  * Cross-entropy of distributions over the last axis: `-Σ y log ŷ`, then the mean (or sum) over samples.
  *
- * The target is rows of probabilities shaped like the prediction, or int32 labels without the class axis.
+ * The target is rows of probabilities shaped like the prediction, or int32 labels without the class axis. A label that is no class is a
+ * RangeError; in a traced function, where it is not known, the loss of its sample is NaN.
  */
 export const crossEntropy: Loss<CrossEntropyOptions> = loss(
   'crossEntropy',

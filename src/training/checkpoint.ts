@@ -8,7 +8,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { AnyLayer } from '../core/layer.js';
 import { constant } from '../core/constant.js';
-import { flag, parseOptions, z } from '../core/options.js';
+import { flag, nearest, parseOptions, z } from '../core/options.js';
 import {
   checkSameTree,
   leavesWithPaths,
@@ -90,10 +90,11 @@ interface Description {
  * Floats are saved as the backend holds them, F32 or F64. int32 and bool tensors are saved too; state trees may hold
  * booleans, numbers and strings beside tensors.
  *
- * @throws CheckpointError naming the file and the reason.
+ * @throws CheckpointError naming the file and the reason; TypeError for arguments that do not fit.
  */
 export async function saveCheckpoint(path: string, content: CheckpointContent): Promise<void> {
   checkPath(path, 'saveCheckpoint');
+  checkFields(content, 'saveCheckpoint', '{ parameters, states?, optimiserState?, step?, metadata? }', ['parameters']);
   try {
     await writeBytesAtomically(path, await checkpointBytes(content));
   } catch (error) {
@@ -105,6 +106,27 @@ export async function saveCheckpoint(path: string, content: CheckpointContent): 
 function checkPath(path: unknown, where: string): void {
   if (typeof path === 'string' && path !== '') return;
   throw new TypeError(`${where}: the first argument must be the path of a file, got ${describe(path)}`);
+}
+
+const FIELDS = [...SECTIONS, 'step', 'metadata'];
+/** What a train state has beside them. */
+const OF_TRAIN_STATES = ['model', 'optimiser'];
+
+/** Content under another name would be left out in silence. */
+function checkFields(content: unknown, where: string, expected: string, required: readonly string[] = []): void {
+  const isObject = typeof content === 'object' && content !== null && !Array.isArray(content) && !isTensor(content);
+  const given = (isObject ? content : {}) as Readonly<Record<string, unknown>>;
+  const problems = required.filter((name) => given[name] === undefined).map((name) => `field "${name}" is missing`);
+  for (const name of Object.keys(given)) {
+    if (FIELDS.includes(name) || OF_TRAIN_STATES.includes(name)) continue;
+    const meant = nearest(name, FIELDS);
+    problems.push(`unknown field "${name}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`);
+  }
+  if (isObject && problems.length === 0) return;
+  const details = isObject ? `: ${problems.join('; ')}` : '';
+  throw new TypeError(
+    `${where}: the second argument must be ${expected} or a train state, got ${describe(content)}${details}`,
+  );
 }
 
 async function checkpointBytes(content: CheckpointContent): Promise<Uint8Array> {
@@ -174,6 +196,7 @@ const loadOptions = z.strictObject({ foreign: flag.default(false) });
  *   were saved. From a file of another program (see `foreign`), plain values (such as `training`) are taken from `like`.
  * @throws CheckpointError naming the file and its defect when it cannot be read, is damaged or is no checkpoint.
  * @throws TreeError naming the path where it differs from `like`. In either case nothing is left behind.
+ * @throws TypeError, OptionError for arguments that do not fit.
  */
 export async function loadCheckpoint<P = unknown, S = unknown, O = unknown>(
   path: string,
@@ -181,6 +204,7 @@ export async function loadCheckpoint<P = unknown, S = unknown, O = unknown>(
   options: LoadCheckpointOptions = {},
 ): Promise<Checkpoint<P, S, O>> {
   checkPath(path, 'loadCheckpoint');
+  checkFields(like, 'loadCheckpoint', '{ parameters?, states?, optimiserState? }');
   const { foreign } = parseOptions(loadOptions, options, 'loadCheckpoint');
   let bytes: Uint8Array;
   try {

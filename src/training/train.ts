@@ -50,7 +50,10 @@ export interface TrainOptions<M extends AnyLayer = AnyLayer, S extends StateTree
   readonly onStep?: ((report: StepReport<M, S>) => void | Promise<void>) | undefined;
   /** Show progress: a bar in a terminal, lines elsewhere. Default false. */
   readonly progress?: boolean | ProgressOptions | undefined;
-  /** A file to save to at the end, when aborted, and every {@link checkpointEvery} steps. */
+  /**
+   * A file to save to at the end, when aborted, and every {@link checkpointEvery} steps. A state whose parameters are not finite is
+   * never saved: training stops with an error, and the file stays as it is.
+   */
   readonly checkpoint?: string | undefined;
   /** Needs {@link checkpoint}. Default: only at the end. */
   readonly checkpointEvery?: number | undefined;
@@ -105,7 +108,8 @@ type Given<T> = [T][T extends unknown ? 0 : never];
  * @param objective `(model, ps, st, batch) => [loss, new states, stats]`, pure and made of tf operations.
  * @param data A tree for all steps, an iterable of batches or a function `step => batch`; see {@link Data}.
  * @throws TrainingError when a step, a callback or a checkpoint fails or a loss is not finite. It carries the last good train
- *   state (for a loss that is not finite: the last one whose loss was) and the losses so far.
+ *   state (for a loss that is not finite: the last one whose loss was; `ts` where the parameters of that are not finite) and the losses
+ *   so far.
  * @throws OptionError for options that do not fit; TypeError for other arguments that do not.
  */
 export async function train<M extends AnyLayer, D, S extends StateTree>(
@@ -138,6 +142,17 @@ const pause = (): Promise<void> =>
     else soon(resolve);
   });
 
+async function hasFiniteParameters({ parameters }: TrainState): Promise<boolean> {
+  const finite = tf.tidy(() => {
+    const floats = leaves(parameters).filter(({ dtype }) => dtype === 'float32');
+    const each = floats.map((x) => tf.all(tf.isFinite(x)));
+    return each.length === 0 ? tf.scalar(true, 'bool') : tf.all(tf.stack(each));
+  });
+  const [all] = await finite.data();
+  finite.dispose();
+  return all !== 0;
+}
+
 class Training<M extends AnyLayer, D, S extends StateTree> {
   private current: TrainState<M>;
   /** What the last step was computed from: proven good as soon as the loss of that step has been read. */
@@ -166,8 +181,10 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
     try {
       reason = await this.loop(progress);
       await this.settle();
-      await this.checkParameters();
-      if (this.settings.checkpoint !== undefined) await saveCheckpoint(this.settings.checkpoint, this.current);
+      const { checkFinite, checkpoint } = this.settings;
+      // No step follows the last that would show what its update did.
+      if (checkFinite && this.current !== this.initial) await this.checkParameters(this.current);
+      if (checkpoint !== undefined) await this.save(checkpoint, this.current);
       this.batches.close();
       return Object.freeze({ trainState: this.owned(), losses: this.losses, reason });
     } catch (error) {
@@ -267,7 +284,8 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
     disposeTree(unread.splice(0));
     for (const [value] of values) {
       if (settings.checkFinite && !Number.isFinite(value)) {
-        throw TrainingError.notFinite(value, this.initial.step + losses.length + 1, this.proven, [...losses]);
+        const good = await this.lastGood();
+        throw TrainingError.notFinite(value, this.initial.step + losses.length + 1, good, [...losses]);
       }
       losses.push(value);
     }
@@ -296,22 +314,28 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
     if (checkpoint === undefined || checkpointEvery === undefined) return;
     if (this.proven.step - this.savedAt < checkpointEvery) return;
     this.savedAt = this.proven.step;
-    await saveCheckpoint(checkpoint, this.proven);
+    await this.save(checkpoint, this.proven);
   }
 
-  /** No step follows the last that would show what its update did. */
-  private async checkParameters(): Promise<void> {
-    const { current, initial, proven, losses, settings } = this;
-    if (!settings.checkFinite || current === initial) return;
-    const finite = tf.tidy(() => {
-      const each = leaves(current.parameters).map((x) => tf.all(tf.isFinite(x)));
-      return each.length === 0 ? tf.scalar(true, 'bool') : tf.all(tf.stack(each));
-    });
-    const [all] = await finite.data();
-    finite.dispose();
-    if (all !== 0) return;
-    const message = `the parameters are not finite after step ${current.step}`;
-    throw new TrainingError(message, current.step, proven, [...losses]);
+  private async save(path: string, ts: TrainState<M>): Promise<void> {
+    await this.checkParameters(ts);
+    await saveCheckpoint(path, ts);
+  }
+
+  private async checkParameters(ts: TrainState<M>): Promise<void> {
+    if (await hasFiniteParameters(ts)) return;
+    const message = `the parameters are not finite after step ${ts.step}`;
+    throw new TrainingError(message, ts.step, await this.lastGood(), [...this.losses]);
+  }
+
+  /** What is proven, if its parameters are finite: a loss can be finite although they are not, where they take no part in it. */
+  private async lastGood(): Promise<TrainState<M>> {
+    const old = this.proven;
+    if (old !== this.initial && !(await hasFiniteParameters(old))) {
+      this.proven = this.initial;
+      this.free(old);
+    }
+    return this.proven;
   }
 
   private async failure(error: unknown): Promise<TrainingError> {
@@ -325,11 +349,14 @@ class Training<M extends AnyLayer, D, S extends StateTree> {
       this.keepOnly(this.proven);
       return worse as TrainingError;
     }
-    this.keepOnly(this.current);
     const step = this.working;
     const isFirst = this.current === this.initial && step > this.initial.step;
     const hint = isFirst && this.batches.hint !== undefined ? ` (${this.batches.hint})` : '';
-    const message = `training stopped at step ${step}: ${error instanceof Error ? error.message : String(error)}${hint}`;
+    // Where the device no longer computes, nothing says otherwise.
+    const isGood = await hasFiniteParameters(this.current).catch(() => true);
+    const note = isGood ? hint : ` (the parameters are not finite after step ${this.current.step})`;
+    const message = `training stopped at step ${step}: ${error instanceof Error ? error.message : String(error)}${note}`;
+    this.keepOnly(isGood ? this.current : await this.lastGood());
     return new TrainingError(message, step, this.current, [...this.losses], { cause: error });
   }
 

@@ -109,6 +109,36 @@ describe('losses', () => {
     }
   });
 
+  for (const name of ['crossEntropy', 'focal', 'klDivergence'] as const) {
+    it(`${name}: a label that is no class is an error, NaN in a traced function`, () => {
+      const f = loss(losses[name]);
+      const p = constant(S.slice(0, 4));
+      const good = tf.tensor1d([0, 1, 2, 1], 'int32');
+      const of = (labels: number[]): Tensor => tf.tensor1d(labels, 'int32');
+      expect(() => f(p, of([1, 2, 3, 1]))).to.throw(RangeError, `${name}: label 3 of sample 2 is not in [0, 2]`);
+      expect(() => f(p, of([-1, 2, 1, 1]))).to.throw(RangeError, `${name}: label -1 of sample 0 is not in [0, 2]`);
+      const nested = tf.tensor2d([[0, 1], [2, 5]], [2, 2], 'int32'); // prettier-ignore
+      expect(() => f(tf.reshape(p, [2, 2, 3]), nested)).to.throw(
+        RangeError,
+        `${name}: label 5 of sample [1, 1] is not in`,
+      );
+      const compiled = compile((a: Tensor, y: Tensor) => f(a, y));
+      const slope = compile((a: Tensor, y: Tensor) => grad((q: Tensor) => f(q, y))(a));
+      expectClose(compiled(p, good), f(p, good), { rtol: 1e-5 });
+      expectClose(slope(p, good), grad((q: Tensor) => f(q, constant(Y.slice(0, 4))))(p), { rtol: 1e-5 });
+      expect(compiled(p, of([1, 2, 3, 1])).dataSync()[0]).to.be.NaN;
+      expect(compiled(p, of([1, 2, -1, 1])).dataSync()[0]).to.be.NaN;
+      expect(compiled(tf.reshape(p, [2, 2, 3]), nested).dataSync()[0]).to.be.NaN;
+      // Only the row of the wrong label.
+      const rows = Array.from(slope(p, of([1, 2, 3, 1])).dataSync(), Number.isFinite);
+      expect(rows.slice(0, 6).concat(rows.slice(9))).not.to.include(false);
+      expect(rows.slice(6, 9)).to.include(false);
+      const before = tf.memory().numTensors;
+      f(p, good).dispose();
+      expect(tf.memory().numTensors).to.equal(before);
+    });
+  }
+
   it('of logits are finite, with finite derivatives, where probabilities would be 0 or 1', () => {
     const of = valueAndGrad((x: Tensor) => losses.binaryCrossEntropy(x, constant([0, 1, 1]), { logits: true }));
     const { value, grad: slope } = of(constant([300, -300, 300]));
@@ -154,6 +184,9 @@ describe('losses', () => {
     );
     expect(() => losses.mse(tf.zeros([3], 'int32'), y)).to.throw(
       'mse: the prediction must be float32, got an int32 tensor [3]',
+    );
+    expect(() => losses.crossEntropy(p, y)).to.throw(
+      'crossEntropy: prediction and target must have the same shape or int32 labels [3], got a float32 tensor [3, 2] and a float32 tensor [3]',
     );
     expect(() => losses.mse(p, 3 as unknown as Tensor)).to.throw('mse: expected two tensors');
     expect(() => losses.huber(p, p, { dleta: 3 } as object)).to.throw('unknown option "dleta"; did you mean "delta"?');

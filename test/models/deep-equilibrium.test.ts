@@ -45,6 +45,7 @@ import {
   train,
   trainState,
   type Tensor,
+  type TrainingError,
 } from '../../src/index.js';
 import { expectClose } from '../support/close.js';
 import { centralDifference } from '../support/differences.js';
@@ -262,6 +263,74 @@ describe('deepEquilibriumNetwork', () => {
     disposeTrainState(start);
     disposeTree([x, y, seed]);
   });
+
+  for (const batch of ['joint', 'independent'] as const) {
+    const options = { shape: [4], batch, adjoint: implicitAdjoint({ onFailure: 'ignore' }) } as const;
+    const finite = (t: Tensor): boolean[] => Array.from(t.dataSync(), (v) => Number.isFinite(v));
+
+    it(`is NaN where its input or its parameters are (${batch} batch)`, () => {
+      tf.tidy(() => {
+        const model = deepEquilibriumNetwork(cell, { ...options, warmStart: true, states: 2 });
+        const [ps, st] = setup(key(1), model);
+        const eager = (x: Tensor, p: typeof ps, s: typeof st) => model.apply(x, p, s);
+        const broken = tf.add(input(), constant([[0], [NaN]]));
+        for (const apply of [eager, compile(eager)]) {
+          const [z, after] = apply(broken, ps, st);
+          const fine = batch === 'independent';
+          expect(finite(z)).to.deep.equal(Array.from({ length: 8 }, (_, i) => fine && i < 4));
+          expect(finite(after.solution.states[1])).to.deep.equal(finite(z));
+          if (fine) expectClose(tf.slice(z, 0, 1), tf.slice(model.apply(input(), ps, st)[0], 0, 1), { atol: 2e-2 });
+          // The next solve starts from numbers.
+          expect(finite(model.apply(input(), ps, after)[0])).not.to.include(false);
+          const { layer1 } = ps.model;
+          const lost = { ...ps, model: { ...ps.model, layer1: { ...layer1, bias: constant([0, 0, NaN, 0]) } } };
+          expect(finite(apply(input(), lost, st)[0])).not.to.include(true);
+        }
+      });
+    });
+
+    it(`has unchanged derivatives, and NaN where it is NaN (${batch} batch)`, () => {
+      tf.tidy(() => {
+        const model = deepEquilibriumNetwork(cell, { ...exact, batch });
+        const [ps, st] = setup(key(1), model);
+        const value = (x: Tensor): tf.Scalar => tf.sum(tf.square(model.apply(x, ps, st)[0]));
+        const slope = (x: Tensor): tf.Scalar => tf.sum(tf.square(grad(value)(x)));
+        const run = compile(slope);
+        const h = isFloat64 ? 1e-5 : 1e-2;
+        expectClose(grad(slope)(input()), centralDifference((x) => run(x), input(), h), { atol: tolerance({ float32: 2e-2, float64: 1e-7 }) });
+        const lenient = deepEquilibriumNetwork(cell, options);
+        const loss = (x: Tensor): tf.Scalar => tf.sum(tf.square(lenient.apply(x, ps, st)[0]));
+        const broken = tf.add(input(), constant([[0], [NaN]]));
+        expect(finite(loss(broken))).to.deep.equal([false]);
+        expect(finite(tf.slice(grad(loss)(broken), 1, 1))).to.deep.equal([false, false, false]);
+      });
+    }); // prettier-ignore
+
+    it(`stops training with finite parameters where its input is NaN (${batch} batch)`, async () => {
+      const model = deepEquilibriumNetwork(cell, options);
+      const seed = key(4);
+      const [ps, st] = setup(seed, model);
+      const objective = (m: typeof model, p: typeof ps, s: typeof st, x: Tensor) => {
+        const [z, next] = m.apply(x, p, s);
+        return [tf.mean<tf.Scalar>(tf.square(z)), next, {}] as const;
+      };
+      const start = trainState(model, ps, st, adam(0.01));
+      const data = (step: number): Tensor => (step < 2 ? input() : tf.add(input(), constant([[0], [NaN]])));
+      const before = tf.memory().numTensors;
+      const error = await train(objective, data, start, { steps: 5 }).then(
+        () => undefined,
+        (e: unknown) => e as TrainingError,
+      );
+      expect(error?.message).to.match(/the loss is NaN at step 3/);
+      const good = error?.trainState as typeof start;
+      expect(good.step).to.equal(1);
+      expect(finite(good.parameters.model.layer1.weight)).not.to.include(false);
+      disposeTrainState(good);
+      expect(tf.memory().numTensors).to.equal(before);
+      disposeTrainState(start);
+      seed.dispose();
+    });
+  }
 
   it('says at construction what is wrong', () => {
     expect(() => deepEquilibriumNetwork({} as never)).to.throw(/the first argument must be a layer that takes \[z, x\]/);

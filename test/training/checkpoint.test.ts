@@ -168,6 +168,47 @@ describe('checkpoints', () => {
     expect((await failureOf(saveCheckpoint(undefined as never, content()))).message).to.match(/got undefined$/);
   });
 
+  it('of what is no content are not written, and the field that was meant is named', async () => {
+    const { parameters, states } = content();
+    const ts = trainState(line, line.initialParameters(key()), line.initialStates(key()), adam(0.01));
+    const expected = '{ parameters, states?, optimiserState?, step?, metadata? } or a train state';
+    const cases: readonly [given: unknown, message: string][] = [
+      [undefined, 'got undefined'],
+      [null, 'got null'],
+      [tf.tensor1d([1, 2]), 'got a float32 tensor [2]'],
+      [[parameters], 'got an array of 1'],
+      [{}, 'got an object {}: field "parameters" is missing'],
+      [{ parameters: undefined }, 'got an object {parameters}: field "parameters" is missing'],
+      [{ params: parameters }, 'got an object {params}: field "parameters" is missing; unknown field "params"'],
+      [{ parameters, state: states }, 'got an object {parameters, state}: unknown field "state"; did you mean "states"?'], // prettier-ignore
+      [ts.parameters, 'got an object {weight, bias}: field "parameters" is missing; unknown field "weight"; unknown field "bias"'], // prettier-ignore
+    ];
+    for (const [given, message] of cases) {
+      const error = await failureOf(saveCheckpoint(at('nothing'), given as { parameters: unknown }));
+      expect(error).to.be.instanceOf(TypeError);
+      expect(error.message).to.equal(`saveCheckpoint: the second argument must be ${expected}, ${message}`);
+      expect(readdirSync(folder)).not.to.include('nothing');
+    }
+    await saveCheckpoint(at('like'), ts);
+    const likes: readonly [given: unknown, message: string][] = [
+      [null, 'got null'],
+      [ts.parameters, 'got an object {weight, bias}: unknown field "weight"; unknown field "bias"'],
+      [{ optimizerState: ts.optimiserState }, 'got an object {optimizerState}: unknown field "optimizerState"; did you mean "optimiserState"?'], // prettier-ignore
+    ];
+    for (const [given, message] of likes) {
+      const error = await failureOf(loadCheckpoint(at('like'), given as object));
+      expect(error).to.be.instanceOf(TypeError);
+      expect(error.message).to.equal(
+        `loadCheckpoint: the second argument must be { parameters?, states?, optimiserState? } or a train state, ${message}`,
+      );
+    }
+    // Both a train state and what was loaded do, and any one part.
+    const loaded = await loadCheckpoint(at('like'), ts);
+    await saveCheckpoint(at('like'), loaded);
+    await loadCheckpoint(at('like'), loaded);
+    await loadCheckpoint(at('like'), { states: ts.states });
+  });
+
   it('that are damaged are refused by name and defect, at whatever byte they end, and leave nothing', async () => {
     await saveCheckpoint(at('whole'), content());
     const bytes = readFileSync(at('whole'));

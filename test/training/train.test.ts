@@ -234,6 +234,77 @@ describe('train', () => {
     expect(error.trainState).to.equal(steep);
   });
 
+  describe('with parameters that are not finite and losses that are', () => {
+    // Errors that are NaN do not count, as where values are missing; the gradient of a step with such a row is NaN all the same.
+    const lenient: typeof meanSquare = (model, ps, st, [x, y]) => {
+      const [prediction, states] = model.apply(x, ps, st);
+      const error = tf.sub(prediction, y);
+      const counted = tf.where(tf.isNaN(error), tf.zerosLike(error), error);
+      return [tf.mean(tf.square(counted)), states, { largest: tf.max(counted) }];
+    };
+    /** The fourth step breaks the parameters. */
+    const data = (step: number): Batch => {
+      const [x, y] = points();
+      return [step === 3 ? tf.add(x, tf.tensor2d([[NaN], [0], [0], [0]])) : x, y];
+    };
+    const isFinite = (ts: TrainState): boolean => leaves(ts.parameters).every((t) => Array.from(t.dataSync()).every(Number.isFinite)); // prettier-ignore
+
+    it('breaks them', async () => {
+      const { trainState: end, losses } = await train(lenient, data, begin(), { steps: 7, checkFinite: false });
+      expect(isFinite(end)).to.equal(false);
+      expect(losses.every(Number.isFinite)).to.equal(true);
+    });
+
+    for (const checkFinite of [true, false]) {
+      it(`saves none, and names none as good (checkFinite: ${checkFinite})`, async () => {
+        const ts = begin();
+        const before = tf.memory().numTensors;
+        const path = join(folder, `broken-${checkFinite}.safetensors`);
+        const saving = { checkpoint: path, checkFinite };
+        const onTheWay = await failureOf(() => train(lenient, data, ts, { steps: 9, ...saving, checkpointEvery: 3 }));
+        expect(onTheWay.message).to.equal('the parameters are not finite after step 6');
+        expect(onTheWay.trainState).to.equal(ts);
+        expect(tf.memory().numTensors).to.equal(before);
+        const saved = await restoreTrainState(path, ts);
+        expect(saved.step).to.equal(3);
+        expect(isFinite(saved)).to.equal(true);
+        disposeTrainState(saved);
+        // At the end, straight after the step that broke them and later; on an abort too.
+        for (const steps of [4, 8]) {
+          const stop = new AbortController();
+          const aborting = { ...saving, signal: stop.signal, onStep: ({ step }: { step: number }) => { if (step === steps) stop.abort(); } }; // prettier-ignore
+          for (const options of [
+            { ...saving, steps },
+            { ...aborting, steps: 20 },
+          ]) {
+            const error = await failureOf(() => train(lenient, data, ts, options));
+            expect(error.message).to.equal(`the parameters are not finite after step ${steps}`);
+            expect(error.trainState.step).to.equal(checkFinite && steps === 4 ? 3 : 0);
+            expect(isFinite(error.trainState)).to.equal(true);
+            expect((await loadCheckpoint(path)).step).to.equal(3);
+            if (error.trainState !== ts) disposeTrainState(error.trainState);
+          }
+        }
+      });
+
+      it(`names none as good where a callback fails (checkFinite: ${checkFinite})`, async () => {
+        const ts = begin();
+        const before = tf.memory().numTensors;
+        for (const at of [4, 6]) {
+          const onStep = ({ step }: { step: number }): void => {
+            if (step === at) throw new Error('enough');
+          };
+          const error = await failureOf(() => train(lenient, data, ts, { steps: 9, checkFinite, onStep }));
+          expect(error.message).to.equal(`training stopped at step ${at}: enough (the parameters are not finite after step ${at})`); // prettier-ignore
+          expect(error.trainState.step).to.equal(checkFinite && at === 4 ? 3 : 0);
+          expect(isFinite(error.trainState)).to.equal(true);
+          if (error.trainState !== ts) disposeTrainState(error.trainState);
+          expect(tf.memory().numTensors).to.equal(before);
+        }
+      });
+    }
+  });
+
   it('an error in the data, in a step or in onStep loses nothing', async () => {
     const ts = begin();
     const [x, y] = points();

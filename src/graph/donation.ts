@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '../core/tree.js';
 import { flattenArguments } from './arguments.js';
-import { engineInternals, tapeIsOn } from './engine.js';
+import { tapeIsOn } from './engine.js';
 
 const GIVEN_UP =
   'this tensor was donated to a compiled function (donateArgnums, donate), which may have written a result in its place; use what the function returned, or donate a copy';
@@ -30,20 +30,21 @@ export function checkDonated(tensors: readonly Tensor[], donated: readonly boole
  */
 export function giveUp(tensors: readonly Tensor[], donated: readonly boolean[]): void {
   if (tapeIsOn()) return;
-  const { tensorInfo } = engineInternals().state;
   const kept = new Set(tensors.filter((_, i) => !donated[i]));
   for (const [i, t] of tensors.entries()) {
     if (!donated[i] || t.isDisposed || kept.has(t)) continue;
     t.dispose();
     (t as unknown as { throwIfDisposed: () => never }).throwIfDisposed = refuse;
     // A buffer that a clone still holds is not gone, and will be freed by whoever holds that.
-    if (!tensorInfo.has(t.dataId)) (t.dataId as DonatedId).isDonated = true;
+    if ((t.dataId as DonatedId).backend === undefined) (t.dataId as DonatedId).isDonated = true;
   }
 }
 
 /** The id of a buffer that was given up. A backend has nothing but this to tell why a buffer is not there. */
 interface DonatedId {
-  isDonated?: true;
+  isDonated?: boolean;
+  /** Of ids of the compiled backends, as long as their buffer is there. */
+  readonly backend?: unknown;
 }
 
 /** Why a buffer that has been freed cannot be used. */

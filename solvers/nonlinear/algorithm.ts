@@ -2,6 +2,8 @@
  * What `solve` takes as an algorithm for an equation: a frozen record.
  */
 import type { Cell, Loop } from '../../src/graph/workspace.js';
+import { describe } from '../../src/core/value.js';
+import type { OdeAlgorithm } from '../ode/algorithm.js';
 import type { NonlinearRetcode } from '../retcode.js';
 import type { NonlinearKind } from './problem.js';
 import type { Tensor } from '../../src/core/tree.js';
@@ -56,6 +58,14 @@ export interface NonlinearAlgorithm {
 export const defineAlgorithm = (algorithm: Omit<NonlinearAlgorithm, 'kind'>): NonlinearAlgorithm =>
   Object.freeze({ kind: 'nonlinearAlgorithm', ...algorithm });
 
+/** What was given in the place of an algorithm, and what may help. */
+function givenFor(x: unknown, example: string): string {
+  if (typeof x === 'function') return `a function (call it: ${example})`;
+  const { kind, name } = (x ?? {}) as Partial<OdeAlgorithm>;
+  if (kind === 'explicitRungeKutta') return `the ODE method ${name}; steadyState(tsit5()) wraps such a method`;
+  return describe(x);
+}
+
 /** @throws TypeError when `x` is no algorithm for that kind of problem; `what` is what the caller calls it. */
 export function checkNonlinearAlgorithm(
   x: unknown,
@@ -65,8 +75,9 @@ export function checkNonlinearAlgorithm(
   const example = kind === 'fixedPoint' ? 'anderson()' : 'newtonRaphson()';
   const given = x as Partial<NonlinearAlgorithm> | null | undefined;
   if (given?.kind !== 'nonlinearAlgorithm') {
-    const name = typeof x === 'function' ? `a function (call it: ${example})` : JSON.stringify(x);
-    throw new TypeError(`${what} must be an algorithm for a ${kind} problem, such as ${example}, got ${name}`);
+    throw new TypeError(
+      `${what} must be an algorithm for a ${kind} problem, such as ${example}, got ${givenFor(x, example)}`,
+    );
   }
   if (given.solves?.includes(kind) === true) return;
   throw new TypeError(`${what}: ${given.name} does not solve ${kind} problems; take one that does, such as ${example}`);

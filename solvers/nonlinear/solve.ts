@@ -159,18 +159,7 @@ function summary(
   };
 }
 
-/**
- * Solve `f(u, p) = 0` or `f(u, p) = u`.
- *
- * Differentiable in `p` and in tensors that `f` closes over, to any order; how is the choice of `options.adjoint`.
- * Inside a traced function the
- * solve is one node of the program: what it returns as numbers is then known only when that runs, so reading it is an
- * error, and the tensors
- * `residual`, `statistics` and `trace` take its place.
- *
- * @throws NonlinearSolveError when it fails, unless `throwOnFailure` is false.
- * @throws OptionError, TypeError or RangeError for bad options.
- */
+/** `solve` for an equation; the overload for equations says what it promises. */
 export function solveNonlinear<U extends Tree, P>(
   problem: AnyNonlinearProblem<U, P>,
   algorithm: NonlinearAlgorithm,

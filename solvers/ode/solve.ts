@@ -29,17 +29,7 @@ export interface Solution<U> {
   readonly statistics: tf.Tensor1D;
 }
 
-/**
- * Solve an ODE problem.
- *
- * Differentiable in `u0`, `p`, tensors that `f` closes over, and end times given as tensors: by `grad` and its relatives,
- * and at first order by tfjs's own `tf.grad`. The last step ends exactly at t1: the final value is never interpolated.
- * Inside a traced function (`compile`, `grad`) the solve is one node of the program; its `t`, `stats` and `retcode` are
- * then known only when that runs, so reading them is an error, and `statistics` takes their place.
- *
- * @throws SolveError when the integration fails, unless `throwOnFailure` is false.
- * @throws OptionError, TypeError or RangeError for bad options.
- */
+/** `solve` for an ODE problem; the overload for such problems says what it promises. */
 export function solveOde<U extends Tree, P>(
   problem: OdeProblem<U, P>,
   algorithm: OdeAlgorithm,

@@ -82,11 +82,17 @@ async function loadPackage(name: BackendName, packageName: string, from: Import)
   }
 }
 
-/** `@tensorflow/tfjs` brings this one, and may have been loaded already. */
+/** `@tensorflow/tfjs` brings this one, and may have been loaded already. Elsewhere than in browsers installing it is no help. */
 async function loadWebGL(from: Import): Promise<void> {
   const isKnown = (): boolean => tf.engine().backendNames().includes('webgl');
-  if (!isKnown()) await loadPackage('webgl', '@tensorflow/tfjs-backend-webgl', from);
-  if (!isKnown()) throw new BackendError('backend "webgl" runs in browsers only; on this machine "webgpu" uses a GPU');
+  const elsewhere = 'backend "webgl" runs in browsers only; on this machine "webgpu" uses a GPU';
+  if (isKnown()) return;
+  try {
+    await loadPackage('webgl', '@tensorflow/tfjs-backend-webgl', from);
+  } catch (error) {
+    throw tf.device_util.isBrowser() ? error : new BackendError(elsewhere, { cause: (error as BackendError).cause });
+  }
+  if (!isKnown()) throw new BackendError(elsewhere);
 }
 
 export const PROVIDERS: Readonly<Record<BackendName, Provider>> = {

@@ -3,6 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { parseOptions, positiveInteger, z } from '../core/options.js';
+import { describe } from '../core/value.js';
 import { BackendError, messageOf } from './errors.js';
 import { AUTOMATIC, importPeer, PROVIDERS, start, type BackendName, type Import, type Started } from './providers.js';
 
@@ -69,6 +70,9 @@ export async function chooseBackend(
   options: BackendOptions,
   from: Import,
 ): Promise<BackendName> {
+  if (typeof name !== 'string') {
+    throw new BackendError(`useBackend: the first argument must be a name, got ${describe(name)}; useBackend(name, options)`); // prettier-ignore
+  }
   if (name !== 'auto' && !Object.hasOwn(PROVIDERS, name)) {
     throw new BackendError(`unknown backend "${name}"; known: auto, ${Object.keys(PROVIDERS).join(', ')}`);
   }

@@ -48,8 +48,11 @@ export function mapLeaves(tree: unknown, f: (leaf: unknown, path: Path) => unkno
   return mapNode(tree, [], f);
 }
 
-/** Every tensor replaced by `f(tensor, path)`; plain values stay. */
+/** Every tensor replaced by `f(tensor, path)`; plain values stay. @throws TypeError where `f` is no function. */
 export function treeMap<T>(tree: T, f: (leaf: Tensor, path: Path) => Tensor): T {
+  if (typeof f !== 'function') {
+    throw new TypeError(`treeMap: the second argument must be a function, got ${describe(f)}; treeMap(tree, f)`);
+  }
   return mapNode(tree, [], (leaf, path) => (isTensor(leaf) ? f(leaf, path) : leaf)) as T;
 }
 

@@ -35,8 +35,21 @@ export function giveUp(tensors: readonly Tensor[], donated: readonly boolean[]):
     if (!donated[i] || t.isDisposed || kept.has(t)) continue;
     t.dispose();
     (t as unknown as { throwIfDisposed: () => never }).throwIfDisposed = refuse;
+    // A buffer that a clone still holds is not gone, and will be freed by whoever holds that.
+    if ((t.dataId as DonatedId).backend === undefined) (t.dataId as DonatedId).isDonated = true;
   }
 }
+
+/** The id of a buffer that was given up. A backend has nothing but this to tell why a buffer is not there. */
+interface DonatedId {
+  isDonated?: boolean;
+  /** Of ids of the compiled backends, as long as their buffer is there. */
+  readonly backend?: unknown;
+}
+
+/** Why a buffer that has been freed cannot be used. */
+export const freedBuffer = (dataId: object): string =>
+  (dataId as DonatedId).isDonated === true ? GIVEN_UP : 'a disposed tensor was used; keep it (tf.keep) as long as it is used'; // prettier-ignore
 
 function refuse(): never {
   throw new Error(GIVEN_UP);

@@ -13,6 +13,7 @@ import {
   type StateTree,
   type Tensor,
 } from '../core/tree.js';
+import { describe } from '../core/value.js';
 import { specsOf } from './arguments.js';
 import { formatShape, sameShape, type Spec } from './graph.js';
 import { Program } from './program.js';
@@ -53,6 +54,13 @@ function lengthOf(xs: unknown, given: number | undefined): number {
   return length;
 }
 
+/** What a step returned, as the pair that it must be. */
+function pairOf<C, Y>(returned: readonly [C, Y]): readonly [C, Y] {
+  const given: unknown = returned;
+  if (Array.isArray(given) && given.length === 2) return returned;
+  throw new TypeError(`scan: the step must return [carry, y], got ${describe(given)}${scopeNote()}`);
+}
+
 /** The carry that a step returns must be able to enter the next. */
 function checkCarry(expected: unknown, given: unknown): void {
   const wanted = leavesWithPaths(expected);
@@ -89,7 +97,7 @@ function checkCarry(expected: unknown, given: unknown): void {
  * @param step A pure function. It may close over tensors; these get their derivatives, too.
  * @param init The first carry: a tree of tensors. Shapes and dtypes stay from step to step.
  * @param xs Sequences: a tree of tensors with the same first dimension, 1 or more; `{}` with the option `length`.
- * @throws TypeError for sequences of different lengths and for a carry that changes its shape.
+ * @throws TypeError for sequences of different lengths, for a step that does not return a pair and for a carry that changes its shape.
  *
  * @example
  * // exponential moving average
@@ -127,7 +135,12 @@ function runLoop<C, X, Y>(
     const ys: Y[] = [];
     for (let k = 0; k < length; k++) {
       const t = reverse ? length - 1 - k : k;
-      const [next, y] = step(carry, rowOf(xs, (leaf) => (rows.get(leaf) as Tensor[])[t])); // prettier-ignore
+      const [next, y] = pairOf(
+        step(
+          carry,
+          rowOf(xs, (leaf) => (rows.get(leaf) as Tensor[])[t]),
+        ),
+      );
       checkCarry(init, next);
       carry = next;
       ys[t] = y;
@@ -156,7 +169,7 @@ function traceLoop<C, X, Y>(
   const program = new Program(
     traceGraph([...carries, ...rows], (inputs) => {
       const carry = first.unflatten(inputs.slice(0, carries.length));
-      const [next, y] = step(carry, sequences.unflatten(inputs.slice(carries.length)));
+      const [next, y] = pairOf(step(carry, sequences.unflatten(inputs.slice(carries.length))));
       checkCarry(carry, next);
       last = flatten(next);
       results = flatten(y);

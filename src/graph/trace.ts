@@ -7,6 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { currentScope, scopeNote } from '../core/scope.js';
+import { donationOf } from './donation.js';
 import {
   engineInternals,
   type Attrs,
@@ -19,6 +20,7 @@ import {
   CAPTURED,
   CONSTANT,
   constantAttrs,
+  formatShape,
   INPUT,
   makeNode,
   PRIMITIVE,
@@ -112,8 +114,11 @@ export class Trace {
     const id: unknown = tensor.dataId;
     if (id instanceof ValueId && id.trace === this) return id.value;
     if (tensor.isDisposed) {
+      const donation = donationOf(tensor);
+      if (donation !== undefined)
+        throw new TraceError(`a tensor ${formatShape(tensor.shape)} was used${scopeNote()}: ${donation}`);
       throw new TraceError(
-        `a disposed tensor [${tensor.shape.join(', ')}] was used${scopeNote()}; a value of another traced function, kept after that function ended, is one such tensor`,
+        `a disposed tensor ${formatShape(tensor.shape)} was used${scopeNote()}; a value of another traced function, kept after that function ended, is one such tensor`,
       );
     }
     let captured = this.captures.get(tensor);

@@ -93,29 +93,27 @@ function scalar(y: unknown, what: string): Tensor {
   return y;
 }
 
-type First<A extends unknown[]> = A[0];
+type Argnums = number | readonly number[];
 
-/** Value and gradient of a scalar function, the gradient shaped like the differentiated argument. */
-export function valueAndGrad<A extends unknown[], X>(
+/** The gradient for one argument, or a list of those for several. */
+type GradOf<A extends unknown[], N extends Argnums> = N extends readonly number[]
+  ? { -readonly [I in keyof N]: A[N[I] & keyof A] }
+  : N extends number
+    ? A[N]
+    : never;
+
+/**
+ * Value and gradient of a scalar function, the gradient shaped like the differentiated argument; a list of gradients where
+ * `argnums` is one.
+ */
+export function valueAndGrad<A extends unknown[], const N extends Argnums = 0>(
+  f: (...args: A) => Tensor,
+  options?: { readonly argnums?: N; readonly hasAux?: false },
+): (...args: A) => { value: Tensor; grad: GradOf<A, N> };
+export function valueAndGrad<A extends unknown[], X, const N extends Argnums = 0>(
   f: (...args: A) => [Tensor, X],
-  options: GradOptions & { hasAux: true; argnums?: 0 },
-): (...args: A) => { value: Tensor; grad: First<A>; aux: X };
-export function valueAndGrad<A extends unknown[]>(
-  f: (...args: A) => Tensor,
-  options?: { argnums?: 0; hasAux?: false },
-): (...args: A) => { value: Tensor; grad: First<A> };
-export function valueAndGrad<A extends unknown[], X>(
-  f: (...args: A) => [Tensor, X],
-  options: GradOptions & { hasAux: true },
-): (...args: A) => { value: Tensor; grad: unknown; aux: X };
-export function valueAndGrad<A extends unknown[], const N extends number>(
-  f: (...args: A) => Tensor,
-  options: { argnums: N; hasAux?: false },
-): (...args: A) => { value: Tensor; grad: A[N] };
-export function valueAndGrad<A extends unknown[]>(
-  f: (...args: A) => Tensor,
-  options: { argnums: readonly number[]; hasAux?: false },
-): (...args: A) => { value: Tensor; grad: unknown[] };
+  options: { readonly argnums?: N; readonly hasAux: true },
+): (...args: A) => { value: Tensor; grad: GradOf<A, N>; aux: X };
 export function valueAndGrad(
   f: (...args: never[]) => unknown,
   options: GradOptions = {},
@@ -158,19 +156,26 @@ function differentiate(
   return (...args) => runOnce(differentiated as (...args: never[]) => unknown, args);
 }
 
-/** The gradient of a scalar function, shaped like its first argument (or like that of `argnums`). */
-export function grad<A extends unknown[]>(f: (...args: A) => Tensor): (...args: A) => First<A>;
-export function grad<A extends unknown[], const N extends number>(
+/**
+ * The gradient of a scalar function, shaped like its first argument (or like that of `argnums`, or a list for a list of them).
+ * With `hasAux` the pair `[gradient, aux]`, as in JAX.
+ */
+export function grad<A extends unknown[], const N extends Argnums = 0>(
   f: (...args: A) => Tensor,
-  options: { argnums: N },
-): (...args: A) => A[N];
-export function grad<A extends unknown[]>(
-  f: (...args: A) => Tensor,
-  options: { argnums?: number } = {},
-): (...args: A) => unknown {
-  const both = differentiate(f, options, 'grad') as (...args: unknown[]) => { readonly grad: unknown };
-  // Only the gradient leaves the trace, so that what only the value needs is dropped.
-  return (...args) => runOnce((...given: unknown[]) => both(...given).grad, args);
+  options?: { readonly argnums?: N; readonly hasAux?: false },
+): (...args: A) => GradOf<A, N>;
+export function grad<A extends unknown[], X, const N extends Argnums = 0>(
+  f: (...args: A) => [Tensor, X],
+  options: { readonly argnums?: N; readonly hasAux: true },
+): (...args: A) => [GradOf<A, N>, X];
+export function grad(f: (...args: never[]) => unknown, options: GradOptions = {}): (...args: never[]) => unknown {
+  const both = differentiate(f, options, 'grad') as (...args: unknown[]) => { readonly grad: unknown; readonly aux?: unknown }; // prettier-ignore
+  // The value does not leave the trace, so that what only it needs is dropped.
+  const gradient = (...given: unknown[]): unknown => {
+    const { grad, aux } = both(...given);
+    return options.hasAux === true ? [grad, aux] : grad;
+  };
+  return (...args) => runOnce(gradient as (...args: never[]) => unknown, args);
 }
 
 /**

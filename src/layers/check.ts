@@ -5,6 +5,7 @@
 import { scopeNote } from '../core/scope.js';
 import type { Tensor } from '../core/tree.js';
 import { describe, formatShape, isRecord, isTensor, withArticle } from '../core/value.js';
+import { donationOf } from '../graph/donation.js';
 
 /** An input, a parameter tree or a state tree that does not fit the layer it was given to. */
 export class LayerError extends Error {
@@ -35,6 +36,10 @@ export function checkInput(
 ): asserts x is Tensor {
   if (!isTensor(x)) fail(layer, `expected a tensor as input, got ${describe(x)}`);
   const { shape } = x;
+  if (x.isDisposed) {
+    const donation = donationOf(x);
+    fail(layer, `the input ${formatShape(shape)}${donation === undefined ? ' has been disposed' : `: ${donation}`}`);
+  }
   if (dtype !== null && x.dtype !== dtype) fail(layer, `expected ${withArticle(dtype)} input, got ${describe(x)}`);
   if (rank !== undefined) {
     const [least, most] = typeof rank === 'number' ? [rank, rank] : rank;

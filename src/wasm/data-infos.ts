@@ -19,6 +19,8 @@ export interface DataInfo {
 export abstract class DataId {
   /** The backend where the engine knows it to be; undefined while it does not know it. */
   backend: tf.KernelBackend | undefined = undefined;
+  /** Was its buffer freed by being donated? Set by `giveUp`; a field of every id, so that setting it is cheap. */
+  isDonated = false;
   abstract readonly dtype: tf.DataType;
   abstract readonly shape: readonly number[];
 }

@@ -2,6 +2,8 @@
  * The buffers of a backend: numbers in an array or in the heap, and how tfjs finds them by their ids.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { freedBuffer } from '../graph/donation.js';
+import { engineInternals } from '../graph/engine.js';
 import { storageOf, type Numbers, type Precision, type Storage } from './backend-values.js';
 import { DataId } from './data-infos.js';
 import type { Heap } from './heap.js';
@@ -32,6 +34,9 @@ export class EntryStorage extends tf.DataStorage<Entry> {
     if ((dataId as Partial<StoredEntry>).home === this.owner) return dataId as StoredEntry;
     let entry = this.arrived.get(dataId);
     if (entry === undefined) {
+      // tfjs would look for it forever where it takes it to be here, and stumble where it knows nothing of it.
+      const known = engineInternals().state.tensorInfo.get(dataId);
+      if (known === undefined || known.backend === this.owner) throw new Error(freedBuffer(dataId));
       this.mover.moveData(this.owner, dataId);
       entry = this.arrived.get(dataId);
     }

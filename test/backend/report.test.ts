@@ -78,14 +78,22 @@ describe('a backend that is not complete', () => {
 });
 
 describe("useBackend('webgl')", () => {
-  it('names the package to install, or says that it needs a browser', async () => {
+  it('says that it needs a browser, and in one names the package to install', async () => {
     const absent = (name: string): Promise<never> =>
       Promise.reject(Object.assign(new Error(`Cannot find module '${name}'`), { code: 'MODULE_NOT_FOUND' }));
     const error = await rejection(chooseBackend('webgl', {}, absent));
     expect(error).to.be.instanceOf(BackendError);
-    expect(error.message).to.equal(
-      'backend "webgl" needs the package @tensorflow/tfjs-backend-webgl, which is not installed. Install it with: npm install @tensorflow/tfjs-backend-webgl',
-    );
+    expect(error.message).to.match(/^backend "webgl" runs in browsers only; on this machine "webgpu" uses a GPU$/);
+    // What tfjs tells a browser by.
+    const host = globalThis as { window?: unknown };
+    host.window = { document: {} };
+    try {
+      expect((await rejection(chooseBackend('webgl', {}, absent))).message).to.equal(
+        'backend "webgl" needs the package @tensorflow/tfjs-backend-webgl, which is not installed. Install it with: npm install @tensorflow/tfjs-backend-webgl',
+      );
+    } finally {
+      delete host.window;
+    }
     const { backends } = await reportFrom(absent);
     expect(backends.find(({ name }) => name === 'webgl')).to.include({ installed: false, usable: false });
     // The package registers its backend in browsers only.

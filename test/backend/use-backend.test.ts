@@ -40,6 +40,9 @@ describe('useBackend', () => {
 
   it('refuses an unknown name and a precision it does not have', async () => {
     expect((await rejection(useBackend('gpu' as never))).message).to.match(/unknown backend "gpu"; known: auto, /);
+    expect((await rejection(useBackend({ threads: 2 } as never))).message).to.equal(
+      'useBackend: the first argument must be a name, got an object {threads}; useBackend(name, options)',
+    );
     expect((await rejection(useBackend('cpu', { precision: 'float64' }))).message).to.match(/float32/);
     expect((await rejection(useBackend('cpu', { precision: 'double' as never }))).message).to.match(
       /precision.*float64/s,

@@ -39,6 +39,8 @@ describe('trees', () => {
     expect(numbers(doubled.layer1.weight)).to.deep.equal([2, 2, 2, 2]);
     expect(doubled.layer1.on).to.equal(true);
     expect(doubled.list[1]).to.equal(null);
+    const swapped = (): unknown => treeMap((t: tf.Tensor) => t, { a: tf.scalar(1) } as never);
+    expect(swapped).to.throw(TypeError, /^treeMap: the second argument must be a function, got an object \{a\}/);
   });
 
   it('zip trees of one structure, and say where they differ', () => {

@@ -193,6 +193,15 @@ describe('scan', () => {
     expect(() => scan(step, h, {} as Tensor)).to.throw(/the option "length" is needed/);
     expect(() => scan(step, h, x, { length: 4 })).to.throw(/must have 4 rows, got shape \[5, 2, 3\]/);
     expect(() => scan(step, h, x, { reversed: true } as object)).to.throw(/did you mean "reverse"/);
+    for (const [wrong, got] of [
+      [(c: Tensor) => c, /float32 tensor \[2, 3\]$/],
+      [(c: Tensor) => [c], /an array of 1$/],
+    ] as const) {
+      const bare = wrong as unknown as typeof step;
+      const start = /^scan: the step must return \[carry, y\], got an? /;
+      for (const run of [() => scan(bare, h, x), () => compile((y: Tensor) => scan(bare, h, y)[0])(x)])
+        expect(run).to.throw(TypeError, start).with.property('message').that.matches(got);
+    }
     const changing = (c: Tensor, r: Tensor): [Tensor, Tensor] => [tf.concat([c, r]), c];
     const message = /scan: the step must return a carry like the one it gets: at \(root\) expected float32 \[2, 3\], got float32 \[4, 3\]/; // prettier-ignore
     expect(() => scan(changing, h, x)).to.throw(message);

@@ -40,9 +40,13 @@ describe('grad and valueAndGrad', () => {
     const args = [tf.scalar(2), tf.scalar(3), tf.scalar(5)] as const;
     expectClose(grad(f, { argnums: 1 })(...args), 60);
     expectClose(valueAndGrad(f, { argnums: 2 })(...args).grad, 18);
-    const [dc, da] = valueAndGrad(f, { argnums: [2, 0] })(...args).grad as Tensor[];
-    expectClose(dc, 18);
-    expectClose(da, 45);
+    for (const [dc, da] of [
+      valueAndGrad(f, { argnums: [2, 0] })(...args).grad,
+      grad(f, { argnums: [2, 0] })(...args),
+    ]) {
+      expectClose(dc, 18);
+      expectClose(da, 45);
+    }
   });
 
   inTidy('pass on what comes with the loss', () => {
@@ -52,6 +56,20 @@ describe('grad and valueAndGrad', () => {
     expectClose(g, [2, 4]);
     expectClose(aux.y, [-1, -2]);
     expect(aux.note).to.equal('n');
+    const [alone, other] = grad(f, { hasAux: true })(tf.tensor1d([1, 2]));
+    expectClose(alone, [2, 4]);
+    expectClose(other.y, [-1, -2]);
+    expect(other.note).to.equal('n');
+    const product = (a: Tensor, b: Tensor): [Tensor, Tensor] => [tf.mul(a, b), tf.add(a, b)];
+    const both = grad(product, { hasAux: true, argnums: [0, 1] });
+    const [[da, db], sum] = compile(both)(tf.scalar(3), tf.scalar(5));
+    expectClose(da, 5);
+    expectClose(db, 3);
+    expectClose(sum, 8);
+    expect(() => grad(((x: Tensor) => tf.sum(x)) as never, { hasAux: true })(tf.ones([2]))).to.throw(
+      GradientError,
+      /^grad: with hasAux the function must return \[loss, aux\], got a float32 tensor/,
+    );
   });
 
   inTidy('give zeros for arguments that are not used, and for constant functions', () => {
@@ -64,8 +82,7 @@ describe('grad and valueAndGrad', () => {
 
   inTidy('count one tensor given twice as two arguments', () => {
     const x = tf.scalar(3);
-    const [da, db] = valueAndGrad((a: Tensor, b: Tensor) => tf.mul(tf.square(a), b), { argnums: [0, 1] })(x, x)
-      .grad as Tensor[];
+    const [da, db] = valueAndGrad((a: Tensor, b: Tensor) => tf.mul(tf.square(a), b), { argnums: [0, 1] })(x, x).grad;
     expectClose(da, 18);
     expectClose(db, 9);
   });

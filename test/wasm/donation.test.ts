@@ -2,9 +2,12 @@ import '../support/backend.js';
 import { expect } from 'chai';
 import { after, before, beforeEach, afterEach, describe, it } from 'mocha';
 import * as tf from '@tensorflow/tfjs';
+import { setup } from '../../src/core/layer.js';
+import { key } from '../../src/core/random.js';
 import { disposeTree } from '../../src/core/tree.js';
 import { compile } from '../../src/graph/compile.js';
 import { explain } from '../../src/graph/explain.js';
+import { dense } from '../../src/layers/dense.js';
 import { adam } from '../../src/optimisers/index.js';
 import { compiledBackend } from './compile-support.js';
 
@@ -177,6 +180,47 @@ describe('donated arguments', () => {
     } finally {
       await tf.setBackend('nullcline');
     }
+  });
+
+  it('say so wherever they are used, as disposed tensors say that they are', () => {
+    const f = compile((x: T) => x.mul(2), { donateArgnums: 0 });
+    const gone = (donates: boolean): T => {
+      const x = tf.tensor2d([[1, 2], [3, 4]]); // prettier-ignore
+      if (donates) f(x);
+      else x.dispose();
+      return x;
+    };
+    const [model, other] = [dense(2, 2), tf.ones([2, 2])];
+    const [ps, st] = setup(key(0), model);
+    const uses: ((x: T) => unknown)[] = [
+      (x) => tf.neg(x),
+      (x) => tf.reshape(x, [4]),
+      (x) => tf.clone(x),
+      (x) => tf.matMul(other, x),
+      (x) => tf.concat([other, x]),
+      (x) => tf.cast(x, 'int32'),
+      (x) => model.apply(other, { ...ps, weight: x }, st),
+    ];
+    for (const use of uses) {
+      expect(() => use(gone(true))).to.throw(/^this tensor was donated to a compiled function/);
+      expect(() => use(gone(false))).to.throw(/^a disposed tensor was used; keep it/);
+    }
+    const [donated, disposed] = [gone(true), gone(false)];
+    expect(() => compile((y: T) => y.add(donated))(other)).to.throw(
+      /^a tensor \[2, 2\] was used: this tensor was donated/,
+    );
+    expect(() => compile((y: T) => y.add(disposed))(other)).to.throw(/^a disposed tensor \[2, 2\] was used/);
+    expect(() => model.apply(donated, ps, st)).to.throw(
+      /^Dense\(2 => 2\): the input \[2, 2\]: this tensor was donated/,
+    );
+    expect(() => model.apply(disposed, ps, st)).to.throw(/^Dense\(2 => 2\): the input \[2, 2\] has been disposed$/);
+    // What a clone holds was not given up with the tensor.
+    const x = vector(1, 2);
+    const held = x.clone();
+    f(x);
+    expect(numbers(tf.neg(held))).to.deep.equal([-1, -2]);
+    held.dispose();
+    expect(() => tf.neg(held)).to.throw(/^a disposed tensor was used/);
   });
 
   it('are named in errors where they cannot be', () => {

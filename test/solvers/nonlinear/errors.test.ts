@@ -113,7 +113,8 @@ describe('errors of equations', () => {
     const problem = fixedPointProblem(linear(0.5), u0(), {});
     const solving = (algorithm: unknown): (() => unknown) => () => solve(problem, algorithm as NonlinearAlgorithm);
     expect(solving(anderson)).to.throw(/must be an algorithm for a fixedPoint problem.*a function \(call it: anderson\(\)\)/);
-    expect(solving(tsit5())).to.throw(/must be an algorithm for a fixedPoint problem/);
+    expect(solving(tsit5())).to.throw(/such as anderson\(\), got the ODE method Tsit5; steadyState\(tsit5\(\)\) wraps such a method$/);
+    expect(solving({ tsit5 })).to.throw(/got an object \{tsit5\}$/);
     const root = nonlinearProblem(linear(0.5), u0(), {});
     expect(() => solve(root, picard())).to.throw(/picard does not solve nonlinear problems/);
     expect(() => solve(problem, picard(), { tolerance: 1 } as never)).to.throw(/unknown option "tolerance"/);

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { compile, grad } from '../../../src/graph/index.js';
 import {
+  anderson,
   discreteAdjoint,
   euler,
   odeProblem,
@@ -77,7 +78,10 @@ describe('solve: bad input', () => {
   it('arguments that are no problem, no algorithm, no function, no state, no span', () => {
     expect(message(() => solve({} as never, tsit5()))).to.match(/first argument must be a problem/);
     expect(message(() => solve(odeProblem(decay, one(), [0, 1], {}), {} as never))).to.match(
-      /second argument must be an algorithm/,
+      /second argument must be an algorithm, such as tsit5\(\), got an object \{\}$/,
+    );
+    expect(message(() => solve(odeProblem(decay, one(), [0, 1], {}), anderson() as never))).to.match(
+      /got anderson, an algorithm for equations$/,
     );
     expect(message(() => solve(odeProblem(decay, one(), [0, 1], {}), tsit5 as never))).to.match(/call it: tsit5\(\)/);
     expect(message(() => odeProblem(3 as never, one(), [0, 1], {}))).to.match(/f must be a function/);

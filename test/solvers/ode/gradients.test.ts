@@ -53,12 +53,12 @@ describe('discreteAdjoint: gradients equal central differences', () => {
         const p = tf.tensor1d(p0);
         const [du, dp] = valueAndGrad((x: tf.Tensor, q: tf.Tensor) => end(x, q, a, o), { argnums: [0, 1] })(u, p).grad;
         expectClose(
-          du as tf.Tensor,
+          du,
           centralDifference((x) => end(x, p, a, o), u),
           first,
         );
         expectClose(
-          dp as tf.Tensor,
+          dp,
           centralDifference((q) => end(u, q, a, o), p),
           first,
         );
@@ -145,7 +145,7 @@ describe('discreteAdjoint: gradients equal central differences', () => {
       // The derivative in t1 is that of the last step, and so one order less accurate than the solution.
       const rtol = tolerance({ float32: 2e-5, float64: 1e-8 });
       [e, 2 * 1.5 * e, 0.7 * 1.5 * e].forEach((x, i) => {
-        expectClose(g[i] as tf.Tensor, x, { rtol });
+        expectClose(g[i], x, { rtol });
       });
     });
   });
@@ -243,11 +243,11 @@ describe('discreteAdjoint: higher orders and other ways in', () => {
       // estimates differ by rounding, which at this tolerance shows in the step sizes.
       const theirs = tf.grads((x: tf.Tensor, q: tf.Tensor) => end(x, q, tsit5(), options))([u, p]);
       theirs.forEach((g, i) => {
-        expectClose(g, ours[i] as tf.Tensor, { rtol: tolerance({ float32: 3e-4, float64: 1e-13 }) });
+        expectClose(g, ours[i], { rtol: tolerance({ float32: 3e-4, float64: 1e-13 }) });
       });
       const variable = tf.variable(p);
       const { grads } = tf.variableGrads(() => end(u, variable, tsit5(), options) as tf.Scalar, [variable]);
-      expectClose(Object.values(grads)[0], ours[1] as tf.Tensor, {
+      expectClose(Object.values(grads)[0], ours[1], {
         rtol: tolerance({ float32: 3e-4, float64: 1e-13 }),
       });
       variable.dispose();

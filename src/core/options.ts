@@ -126,12 +126,6 @@ export const keyOption = z.custom<tf.Tensor1D>(
   },
 );
 
-/** Increasing times, sizes, ...: an array of finite numbers, or a typed one. */
-export const numbersOption = z.custom<ArrayLike<number>>(
-  (x) => (Array.isArray(x) || ArrayBuffer.isView(x)) && Array.from(x as ArrayLike<unknown>).every(Number.isFinite),
-  { error: 'an array of finite numbers' },
-);
-
 /** A shape: non-negative integers. */
 export const shapeOption = z.custom<readonly number[]>(
   (x) => Array.isArray(x) && x.every((n) => Number.isSafeInteger(n) && n >= 0),

@@ -102,7 +102,9 @@ export class CompiledKernels {
         return otherwise(args);
       }
       const names = Object.keys(named).filter((key) => named[key] != null);
-      return this.run(backend, name, names, inputs, attrs);
+      const attributes = attributeText(attrs);
+      // Programs are found by their text.
+      return attributes === null ? otherwise(args) : this.run(backend, name, names, inputs, attrs, attributes);
     };
   }
 
@@ -112,20 +114,11 @@ export class CompiledKernels {
     names: readonly string[],
     inputs: readonly tf.TensorInfo[],
     attrs: Readonly<Record<string, unknown>>,
+    attributes: string,
   ): tf.TensorInfo {
-    const attributes = attributeText(attrs);
     const key = `${name} ${names.join()} ${inputs.map(({ shape, dtype }) => dtype + shape.join('x')).join()} ${attributes}`;
     this.running = true;
     try {
-      if (attributes === null) {
-        // Attributes that no text tells apart: a program for this once.
-        const once = this.executor.prepare(oneNode(name, names, inputs, attrs), backend, this.backendName);
-        try {
-          return once.run(inputs, [], lonely(backend, this.backendName))[0];
-        } finally {
-          once.dispose();
-        }
-      }
       let program = this.programs.get(key);
       this.programs.delete(key);
       program ??= this.executor.prepare(oneNode(name, names, inputs, attrs), backend, this.backendName);

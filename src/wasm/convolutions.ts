@@ -157,17 +157,13 @@ const toInput: Plan = (planner, node) => {
     const along = axes.map((_, i) => i);
     const [from, view] = [planner.view(dy), reverseView(planner.view(filter), along)];
     const swapped = transposeView(view, [...along, axes.length + 1, axes.length]);
-    const weights = planner.scratch('float', swapped.shape);
-    planner.copy(swapped, weights);
-    slide(planner, planner.define(out), from, weights, turned);
+    slide(planner, planner.define(out), from, planner.copied(swapped), turned);
     return true;
   }
   const positions = positionsOf(out.shape[0], axes);
   const given = whole(planner.contiguous(dy).buffer, [...positions, channels]);
   const from: View = { ...planner.contiguous(dy), shape: given.shape, strides: given.strides };
-  const across = transposeView(planner.reshaped(filter, [width, channels]), [1, 0]);
-  const weights = planner.scratch('float', [channels, width]);
-  planner.copy(across, weights);
+  const weights = planner.copied(transposeView(planner.reshaped(filter, [width, channels]), [1, 0]));
   const isPointwise = isInside(axes) && windowOf(axes) === 1 && axes.every(({ stride, input, output }) => stride === 1 && input === output); // prettier-ignore
   const result = planner.define(out);
   if (isPointwise) {

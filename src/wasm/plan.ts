@@ -226,6 +226,14 @@ export class Planner implements Planning {
     return copy;
   }
 
+  copied(from: View): View {
+    return this.once(from, 'as it is', () => {
+      const copy = this.scratch(from.buffer.kind, from.shape);
+      this.copy(from, copy);
+      return copy;
+    });
+  }
+
   users(v: Value): readonly Node[] {
     return this.uses.get(v) ?? [];
   }
@@ -252,11 +260,7 @@ export class Planner implements Planning {
   contiguous(v: Value): View {
     const view = this.view(v);
     if (isContiguous(view)) return view;
-    return this.once(view, 'as it is', () => {
-      const copy = this.scratch(view.buffer.kind, view.shape);
-      this.copy(view, copy);
-      return copy;
-    });
+    return this.copied(view);
   }
 
   reshaped(v: Value, shape: readonly number[]): View {

@@ -64,14 +64,6 @@ function inPanels(planner: Planner, view: View, width: number): View {
   return copy;
 }
 
-function copied(planner: Planner, view: View): View {
-  return planner.once(view, 'as it is', () => {
-    const copy = planner.scratch('float', view.shape);
-    planner.copy(view, copy);
-    return copy;
-  });
-}
-
 export function planMatMul(planner: Planner, node: Node): boolean {
   if (node.kernel !== 'BatchMatMul') return false;
   const [x, y] = node.inputs;
@@ -86,8 +78,8 @@ export function planMatMul(planner: Planner, node: Node): boolean {
 
 /** How many products have the same right operand, turned the same way. */
 const alike = (users: readonly Node[], { kernel, inputs, attrs }: Node): number =>
-  users.filter((n) => n.kernel === kernel && n.inputs[1] === inputs[1] && n.attrs.transposeB === attrs.transposeB)
-    .length;
+  // A node that reads it twice is one.
+  Array.from(new Set(users)).filter((n) => n.kernel === kernel && n.inputs[1] === inputs[1] && n.attrs.transposeB === attrs.transposeB).length; // prettier-ignore
 
 /**
  * C = A B, matrix by matrix along the leading axes. C lies in row-major order; the sums have at least one element.
@@ -109,16 +101,16 @@ export function multiply(planner: Planner, c: View, left: View, right: View, use
   if (bPanels) {
     b = panels(planner, b, width);
   } else if (rows >= FEW_ROWS && last(b, 1) !== 1 && columns > 1 && (last(b, 0) !== 1 || columns >= 8)) {
-    b = copied(planner, b);
+    b = planner.copied(b);
   }
   // A result narrower than a vector: sums along memory, if both lie so; else the transposed product.
   const isTurned = isNarrow && last(a, 0) === 1 && last(a, 1) !== 1;
-  if (isNarrow && last(a, 1) === 1 && last(b, 0) !== 1) b = swapLast(copied(planner, swapLast(b)));
+  if (isNarrow && last(a, 1) === 1 && last(b, 0) !== 1) b = swapLast(planner.copied(swapLast(b)));
   const aPanels = !isNarrow && columns >= MANY * width && rows >= PANEL_ROWS && isLarge(rows);
   if (aPanels) {
     a = panels(planner, swapLast(a), PANEL_ROWS);
   } else if (last(a, 0) !== 1 && last(a, 1) !== 1 && inner > 1 && rows > 1) {
-    a = copied(planner, a);
+    a = planner.copied(a);
   }
 
   const upright: MatMulSpec = {

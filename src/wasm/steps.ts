@@ -93,6 +93,8 @@ export interface Planner {
   copy(from: View, to: View): void;
   /** A copy of a view in another order, which is made once for all who ask for the same. */
   once(from: View, order: string, make: () => View): View;
+  /** A copy of a view with its elements in row-major order, made once likewise. */
+  copied(from: View): View;
   /** The nodes that read a value. */
   users(v: Value): readonly Node[];
   /** Where a value lies; one that is pending or a constant is put somewhere. */

@@ -14,7 +14,6 @@ const schema = z.strictObject({
   mode: o.oneOf('min', 'max', 'rel').optional(),
   norm: o.functionOption<(x: number) => number>('a function of a vector').optional(),
   start: o.tensorOption.optional(),
-  saveAt: o.numbersOption.optional(),
   linear: z.strictObject({ restart: o.positiveInteger.optional() }).optional(),
   either: z.union([o.positiveNumber, o.flag]).optional(),
   size: z.number().optional(),
@@ -49,10 +48,9 @@ describe('parseOptions', () => {
   it('passes functions and tensors through as they are', () => {
     const norm = (x: number): number => x;
     const start = tf.scalar(1);
-    const parsed = o.parseOptions(schema, { norm, start, saveAt: Float64Array.of(0, 1) }, 'solve');
+    const parsed = o.parseOptions(schema, { norm, start }, 'solve');
     expect(parsed.norm).to.equal(norm);
     expect(parsed.start).to.equal(start);
-    expect(parsed.saveAt).to.deep.equal(Float64Array.of(0, 1));
   });
 
   const ERRORS: { given: unknown; says: string }[] = [
@@ -67,7 +65,6 @@ describe('parseOptions', () => {
     { given: { mode: 'mean' }, says: 'solve: option "mode": expected one of "min", "max", "rel", got "mean"' },
     { given: { norm: { a: 1 } }, says: 'solve: option "norm": expected a function of a vector, got an object {a}' },
     { given: { start: [1, 2] }, says: 'solve: option "start": expected a tensor, got [1, 2]' },
-    { given: { saveAt: [0, NaN] }, says: 'solve: option "saveAt": expected an array of finite numbers, got [0, NaN]' },
     { given: { linear: { restart: 0 } }, says: 'solve: option "linear.restart": expected a positive integer, got 0' },
     { given: { linear: { restrt: 1 } }, says: 'solve: unknown option "restrt" in "linear"' },
     { given: { either: 'x' }, says: 'solve: option "either": expected a positive number or true or false, got "x"' },

@@ -5,6 +5,7 @@
  * of types, no second pass. The engine validates the module anyway.
  */
 
+import { append, joined, lengthOf, name, signed, unsigned, type Code, type Piece } from './bytes.js';
 import { KERNELS } from './kernel-cache.js';
 
 export const I32 = 0x7f;
@@ -16,34 +17,8 @@ export type Type = typeof I32 | typeof F32 | typeof F64 | typeof V128;
 /** Code that leaves one value on the stack. Emitting it twice computes it twice: see {@link Body.let}. */
 export type Expr = (b: Body) => void;
 
-export function unsigned(out: number[], n: number): void {
-  let rest = n >>> 0;
-  while (rest > 0x7f) {
-    out.push((rest & 0x7f) | 0x80);
-    rest >>>= 7;
-  }
-  out.push(rest);
-}
-
-export function signed(out: number[], n: number): void {
-  let rest = n | 0;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) {
-      out.push(low);
-      return;
-    }
-    out.push(low | 0x80);
-  }
-}
-
 const SIMD = 0xfd;
 const VOID = 0x40;
-
-type Piece = readonly number[] | Uint8Array;
-/** Bytes in pieces. */
-type Code = readonly Piece[];
 
 /** The code of one function. */
 export class Body {
@@ -214,10 +189,6 @@ export class Body {
 
 const END: readonly number[] = [0x0b];
 
-function append(out: number[], more: readonly number[]): void {
-  for (const byte of more) out.push(byte);
-}
-
 export const localExpr =
   (local: number): Expr =>
   (b) => {
@@ -381,22 +352,4 @@ export class ModuleWriter {
     sectionOf(10, this.functions.length, this.functions.flatMap(({ code }) => code)); // prettier-ignore
     return joined(pieces);
   }
-}
-
-const lengthOf = (pieces: Code): number => pieces.reduce((n, { length }) => n + length, 0);
-
-function joined(pieces: Code): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(lengthOf(pieces));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
-}
-
-function name(out: number[], text: string): void {
-  // Our own names: plain ASCII.
-  unsigned(out, text.length);
-  for (let i = 0; i < text.length; i++) out.push(text.charCodeAt(i));
 }

@@ -224,7 +224,8 @@ export class Trace {
       read: async (dataId: object) => (dataId instanceof ValueId ? this.unread(dataId) : read(dataId)),
       readSync: (dataId: object) => (dataId instanceof ValueId ? this.unread(dataId) : readSync(dataId)),
       keep: (tensor: tf.Tensor) => {
-        if (tensor.dataId instanceof ValueId) this.kept.push(tensor);
+        const id: unknown = tensor.dataId;
+        if (id instanceof ValueId) id.trace.kept.push(tensor); // which may be a trace around this one
         return keep(tensor);
       },
       // tfjs changes a variable by disposing of what it holds first: too late to refuse afterwards.

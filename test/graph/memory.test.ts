@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { compile } from '../../src/graph/compile.js';
+import { scan } from '../../src/graph/scan.js';
 import { TraceError } from '../../src/graph/trace.js';
 import { grad, hvp, jacobian, jvp, stopGradient, valueAndGrad, vjp } from '../../src/graph/transform.js';
 
@@ -140,6 +141,20 @@ describe('memory', () => {
     expect(tf.memory().numTensors).to.equal(before + 1);
     kept.dispose();
     expect(tf.memory().numTensors).to.equal(before);
+  });
+
+  it('a tensor of the function around it that a loop keeps is there until that function has been traced', () => {
+    let gone = true;
+    const f = compile((y: Tensor) => {
+      const outer = tf.mul(y, 2);
+      const [sum] = scan((c: Tensor, x: Tensor) => [tf.add(c, tf.mul(tf.keep(outer), x)), x] as const, y, tf.ones([3]));
+      gone = outer.isDisposed;
+      return tf.add(sum, outer);
+    });
+    const [found, expected] = tf.tidy(() => [f(x), tf.mul(x, 9)].map((y) => Array.from(y.dataSync())));
+    expect(found).to.deep.equal(expected);
+    expect(gone).to.equal(false);
+    f.dispose();
   });
 
   it('a tensor that is kept while a function is traced was never counted, and is gone afterwards', () => {
